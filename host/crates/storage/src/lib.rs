@@ -1,1 +1,57 @@
-//! Under construction.
+//! Repository traits: what the API and the workers ask of a database, one trait per aggregate.
+//!
+//! This crate is not a backend and knows no driver and no SQL; `storage-sqlite` and `storage-postgres` implement it and
+//! pass the same conformance suite (feature `conformance`). The rules that hold for every method:
+//!
+//! - `TenantId` comes first. The exceptions work across tenants and say so: [`WorkQueue`], [`Workers`], the directory
+//!   of tenants and tokens, and the followers of `tenant_seq`.
+//! - A method is one transition and, unless it says otherwise, one transaction: follow-up work (claims, stitches, orphan
+//!   checks, changes) is queued inside it, so nothing is ever committed without what must follow from it.
+//! - Time is the storage's own. A backend is built with the clock it uses, so a test can turn it.
+//! - A look-up of what is not there is `None`, never an error. [`StorageError`] is about the database, not the data.
+//! - Ids come in as arguments; nothing here draws a random number but a claim's.
+//! - Pages are keyset pages: `after` is the last key of the page before, `limit` is a bound the caller has checked.
+
+mod audit;
+mod changes;
+mod entities;
+mod error;
+mod faults;
+mod locations;
+mod mutations;
+mod orphans;
+mod processing_state;
+mod processors;
+mod reads;
+mod runs;
+mod stitching;
+mod storage;
+mod tenants;
+mod tokens;
+mod work;
+
+pub use audit::{AuditEntry, AuditLog};
+pub use changes::{Change, ChangeKind, ChangeLog, LogPosition};
+pub use entities::{AncestryItem, Deleted, EntityRepository, FinalEntity, RefreshScope};
+pub use error::StorageError;
+pub use faults::{FaultRecord, FaultRepository};
+pub use locations::{AddedLocation, Location, LocationRepository, NewLocation};
+pub use mutations::{Mutation, MutationKind, MutationOutcome, MutationRepository, ProvidedEntity};
+pub use orphans::{OrphanQueue, OrphanReport};
+pub use processing_state::{
+    Conflict, ProcessingFilter, ProcessingRepository, ProcessingState, ProcessingStatus,
+};
+pub use processors::{
+    Blob, BlobKind, BlobRepository, NewRevision, Processor, ProcessorRepository, ProcessorSettings,
+    Revision, RevisionState,
+};
+pub use reads::{DueRead, ReadKey, ReadRepository, StoredOutcome, StoredRead};
+pub use runs::{NewRun, Run, RunId, RunKind, RunQueue, RunState};
+pub use stitching::{StitchInput, StitchQueue, Stitched};
+pub use storage::{Maintenance, Storage};
+pub use tenants::{NewTenant, Tenant, TenantRepository, TenantSettings};
+pub use tokens::{NewToken, Scope, Token, TokenRepository};
+pub use work::{
+    Child, Claim, Claimed, Failure, Lane, Recorded, RunRecord, RunResult, Success, TracedRead,
+    WorkQueue, WorkerId, Workers,
+};

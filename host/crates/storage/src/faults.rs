@@ -1,0 +1,59 @@
+//! Faults of processors, kept to be read and replayed: the last 100 of a processor, 30 days.
+use crate::StorageError;
+use async_trait::async_trait;
+use greenroom_model::{Digest, EntityRef, ProcessorName, Stage, TenantId, Timestamp};
+use serde::Serialize;
+
+/// One fault.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FaultRecord {
+    /// A fresh UUID.
+    pub id: String,
+    /// When it happened.
+    pub at: Timestamp,
+    /// Whose fault.
+    pub processor: ProcessorName,
+    /// Under which revision.
+    pub revision: Digest,
+    /// In which stage.
+    pub stage: Stage,
+    /// On which entity.
+    pub entity_ref: EntityRef,
+    /// The fault's name (DESIGN §3.2), such as `out-of-fuel`.
+    pub fault: String,
+    /// What happened, and what to do.
+    pub message: String,
+    /// Fuel used.
+    pub fuel: u64,
+    /// Peak of linear memory, in bytes.
+    pub peak_memory_bytes: u64,
+    /// CPU time, in microseconds.
+    pub cpu_us: u64,
+    /// Frames, innermost first, as JSON text.
+    pub backtrace: String,
+    /// The log's tail, as JSON text.
+    pub log: String,
+    /// The whole request, as JSON text, for replay. Not part of a list.
+    #[serde(skip)]
+    pub request: Option<String>,
+}
+
+/// Faults of one tenant's processors. They are written by `WorkQueue::record`.
+#[async_trait]
+pub trait FaultRepository {
+    /// Newest first, without their requests.
+    async fn list_faults(
+        &self,
+        tenant: TenantId,
+        processor: &ProcessorName,
+        limit: u32,
+    ) -> Result<Vec<FaultRecord>, StorageError>;
+    /// One, with its request.
+    async fn find_fault(
+        &self,
+        tenant: TenantId,
+        processor: &ProcessorName,
+        id: &str,
+    ) -> Result<Option<FaultRecord>, StorageError>;
+}

@@ -1,0 +1,103 @@
+//! What `…/processing` shows: every entity's state, also before its first success.
+use crate::{Lane, StorageError};
+use async_trait::async_trait;
+use greenroom_model::{Diagnostic, EntityRef, EntityUid, TenantId, Timestamp};
+use serde::Serialize;
+
+/// Where an entity is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProcessingStatus {
+    /// Queued, never finished a run.
+    Pending,
+    /// The last run was good.
+    Ok,
+    /// The last run was good in part: some targets or children failed.
+    Partial,
+    /// The last run was rejected; the last good state, if any, is served.
+    Failed,
+    /// Waits for a read that is unavailable.
+    Waiting,
+}
+
+/// One entity's state.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProcessingState {
+    /// The ref.
+    pub entity_ref: EntityRef,
+    /// The uid.
+    pub uid: EntityUid,
+    /// The state.
+    pub status: ProcessingStatus,
+    /// Whether it is a dead letter.
+    pub dead_letter: bool,
+    /// Whether the catalog serves it.
+    pub served: bool,
+    /// Diagnostics of the last run, with stage and processor.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Runs in a row that did not end well.
+    pub attempts: u32,
+    /// The lane it is queued in, if it is.
+    pub lane: Option<Lane>,
+    /// When it is due, if it is queued.
+    pub next_due: Option<Timestamp>,
+    /// When its last run ended.
+    pub last_run: Option<Timestamp>,
+    /// Who owns it.
+    pub location_key: Option<String>,
+    /// Since when nothing reaches it.
+    pub orphaned_at: Option<Timestamp>,
+    /// Refs and source keys with an edge to it.
+    pub parents: Vec<String>,
+}
+
+/// An emission that lost to another owner of the ref.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Conflict {
+    /// The contested ref.
+    pub entity_ref: EntityRef,
+    /// The parent ref or source key that lost.
+    pub loser: String,
+    /// Its location key.
+    pub location_key: Option<String>,
+    /// The owner's location key.
+    pub owner_location_key: Option<String>,
+    /// When it last lost.
+    pub at: Timestamp,
+}
+
+/// Which states to list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProcessingFilter {
+    /// Only this status.
+    pub status: Option<ProcessingStatus>,
+    /// Only dead letters.
+    pub dead_letters: bool,
+}
+
+/// Processing states of one tenant.
+#[async_trait]
+pub trait ProcessingRepository {
+    /// States by ref after `after`.
+    async fn list_processing(
+        &self,
+        tenant: TenantId,
+        filter: ProcessingFilter,
+        after: Option<&EntityRef>,
+        limit: u32,
+    ) -> Result<Vec<ProcessingState>, StorageError>;
+    /// One state.
+    async fn find_processing(
+        &self,
+        tenant: TenantId,
+        entity_ref: &EntityRef,
+    ) -> Result<Option<ProcessingState>, StorageError>;
+    /// Conflicts by ref, the first `limit`.
+    async fn list_conflicts(
+        &self,
+        tenant: TenantId,
+        limit: u32,
+    ) -> Result<Vec<Conflict>, StorageError>;
+}

@@ -1,0 +1,201 @@
+//! Processors, their immutable revisions, and the blobs that hold component and artifact bytes.
+use crate::StorageError;
+use async_trait::async_trait;
+use bytes::Bytes;
+use greenroom_model::{Digest, ProcessorName, TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// What a tenant sets on a processor; JSON where only carried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ProcessorSettings {
+    /// Overrides the descriptor's priority.
+    pub priority: Option<i32>,
+    /// Configuration, JSON text of an object.
+    pub config: Option<serde_json::Value>,
+    /// Limits, a partial `CallLimits`.
+    pub limits: Option<serde_json::Value>,
+    /// Grants: `location`, `origin` or URL prefixes.
+    pub grants: Option<Vec<String>>,
+    /// Whether it is called at all.
+    pub enabled: bool,
+}
+
+impl Default for ProcessorSettings {
+    fn default() -> Self {
+        Self {
+            priority: None,
+            config: None,
+            limits: None,
+            grants: None,
+            enabled: true,
+        }
+    }
+}
+
+/// A processor.
+#[derive(Debug, Clone)]
+pub struct Processor {
+    /// Its name in the URL; its identity.
+    pub name: ProcessorName,
+    /// Its settings.
+    pub settings: ProcessorSettings,
+    /// The number of the current revision.
+    pub current: Option<u32>,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// How far a revision has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum RevisionState {
+    /// A worker inspects and compiles it.
+    Inspecting,
+    /// It can be activated.
+    Ready {
+        /// What `describe` answered, JSON text.
+        descriptor: String,
+    },
+    /// It cannot.
+    Rejected {
+        /// What to change.
+        reason: String,
+    },
+}
+
+/// An immutable uploaded component.
+#[derive(Debug, Clone)]
+pub struct Revision {
+    /// Counts from 1 within the processor.
+    pub number: u32,
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// State.
+    pub state: RevisionState,
+    /// When it was uploaded.
+    pub created_at: Timestamp,
+    /// When it last became current.
+    pub activated_at: Option<Timestamp>,
+}
+
+/// What adding a revision gave.
+#[derive(Debug, Clone)]
+pub enum NewRevision {
+    /// A new one, `inspecting`.
+    Added(Revision),
+    /// The same bytes are there already.
+    Known(Revision),
+}
+
+/// What a blob holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlobKind {
+    /// A component as uploaded.
+    Component,
+    /// Compiled code for one engine; the text is the engine's compatibility key.
+    Artifact(String),
+}
+
+/// A blob's identity within a tenant: its kind and the digest **of the component**.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blob {
+    /// What it is.
+    pub kind: BlobKind,
+    /// The component's digest.
+    pub digest: Digest,
+}
+
+/// Processors of one tenant. `pipeline_version` rises with every change of a processor, a setting or an activation.
+#[async_trait]
+pub trait ProcessorRepository {
+    /// Creates a processor, or answers the one of that name.
+    async fn create_processor(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+    ) -> Result<Processor, StorageError>;
+    /// All, by name.
+    async fn list_processors(&self, tenant: TenantId) -> Result<Vec<Processor>, StorageError>;
+    /// One.
+    async fn find_processor(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+    ) -> Result<Option<Processor>, StorageError>;
+    /// Replaces the settings and queues the tenant in lane *bulk*; `false` if there is none.
+    async fn put_processor_settings(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        settings: ProcessorSettings,
+    ) -> Result<bool, StorageError>;
+    /// Deletes a processor with its revisions and faults and queues the tenant in lane *bulk*; `false` if there is none.
+    async fn delete_processor(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+    ) -> Result<bool, StorageError>;
+    /// Adds a revision whose component blob is stored; `None` if there is no such processor.
+    async fn add_revision(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        digest: &Digest,
+        bytes: u64,
+    ) -> Result<Option<NewRevision>, StorageError>;
+    /// Newest first.
+    async fn list_revisions(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+    ) -> Result<Vec<Revision>, StorageError>;
+    /// One.
+    async fn find_revision(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        number: u32,
+    ) -> Result<Option<Revision>, StorageError>;
+    /// Moves a revision out of `inspecting`; `false` if it is not there or not inspecting.
+    async fn finish_inspection(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        number: u32,
+        state: RevisionState,
+    ) -> Result<bool, StorageError>;
+    /// Makes a ready revision current and queues the tenant in lane *bulk*, in one transaction; `false` if it is not ready.
+    async fn activate_revision(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        number: u32,
+    ) -> Result<bool, StorageError>;
+    /// Enabled processors with a current revision.
+    async fn pipeline(
+        &self,
+        tenant: TenantId,
+    ) -> Result<(i64, Vec<(Processor, Revision)>), StorageError>;
+    /// The version alone, for caches.
+    async fn pipeline_version(&self, tenant: TenantId) -> Result<i64, StorageError>;
+}
+
+/// Bytes in chunks of at most 256 KiB, content-addressed within a tenant.
+#[async_trait]
+pub trait BlobRepository {
+    /// Stores a blob, replacing one of the same identity. Chunks are written in short transactions and become visible
+    /// together.
+    async fn put_blob(
+        &self,
+        tenant: TenantId,
+        blob: &Blob,
+        bytes: Bytes,
+    ) -> Result<(), StorageError>;
+    /// Reads a blob whole.
+    async fn get_blob(&self, tenant: TenantId, blob: &Blob) -> Result<Option<Bytes>, StorageError>;
+    /// Removes a blob; silent if there is none.
+    async fn delete_blob(&self, tenant: TenantId, blob: &Blob) -> Result<(), StorageError>;
+}

@@ -1,0 +1,87 @@
+//! Runs on request: what the API needs a worker for (dry run, validate, inspect an upload).
+use crate::{StorageError, WorkerId};
+use async_trait::async_trait;
+use greenroom_model::{TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// A run's id, a fresh UUID.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RunId(pub String);
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunKind {
+    /// Process one given entity, writing nothing (`POST /validate-entity`).
+    ValidateEntity,
+    /// Process a location and everything reachable from it, writing nothing (`POST /locations?dryRun=true`).
+    DryRunLocation,
+    /// Inspect and compile an uploaded revision.
+    InspectRevision,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunState {
+    /// Nobody has taken it.
+    Queued,
+    /// A worker has it.
+    Running,
+    /// `result` is there.
+    Done,
+    /// The client went away, or it was too late.
+    Cancelled,
+}
+
+/// A run to create.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// Its id.
+    pub id: RunId,
+    /// What is to be done.
+    pub kind: RunKind,
+    /// The request, JSON text.
+    pub request: String,
+}
+
+/// A run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Its id.
+    pub id: RunId,
+    /// What.
+    pub kind: RunKind,
+    /// How far.
+    pub state: RunState,
+    /// The request, JSON text.
+    pub request: String,
+    /// The result, JSON text.
+    pub result: Option<String>,
+    /// When it was created. Kept 24 h.
+    pub created_at: Timestamp,
+}
+
+/// Runs; `claim_runs` works across tenants.
+#[async_trait]
+pub trait RunQueue {
+    /// Queues a run.
+    async fn create_run(&self, tenant: TenantId, run: NewRun) -> Result<(), StorageError>;
+    /// Finds a run.
+    async fn find_run(&self, tenant: TenantId, id: &RunId) -> Result<Option<Run>, StorageError>;
+    /// Takes queued runs, oldest first, one tenant at most half of `limit` while others wait. Runs of a worker whose
+    /// lease ended are queued again.
+    async fn claim_runs(&self, worker: &WorkerId, limit: u32) -> Result<Vec<Run>, StorageError>;
+    /// Ends a run with its result; `false` if it is no longer that worker's or was cancelled.
+    async fn finish_run(
+        &self,
+        tenant: TenantId,
+        id: &RunId,
+        worker: &WorkerId,
+        result: &str,
+    ) -> Result<bool, StorageError>;
+    /// Cancels a run that is not done.
+    async fn cancel_run(&self, tenant: TenantId, id: &RunId) -> Result<(), StorageError>;
+}

@@ -1,0 +1,53 @@
+//! The stitch queue: which final entities must be assembled again.
+use crate::{FinalEntity, StorageError};
+use async_trait::async_trait;
+use greenroom_model::{Diagnostic, EntityRef, EntityUid, TenantId};
+
+/// Everything that goes into one final entity (ref §5.6).
+#[derive(Debug, Clone)]
+pub struct StitchInput {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The ref.
+    pub entity_ref: EntityRef,
+    /// The queue row's ticket; a result under an old one is dropped.
+    pub ticket: i64,
+    /// The row, if there is one.
+    pub uid: Option<EntityUid>,
+    /// The processed body; none if it never succeeded (then there is nothing to stitch).
+    pub processed: Option<String>,
+    /// Diagnostics of the last run.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Whether no edge leads to it.
+    pub orphan: bool,
+    /// Distinct (type, target) of relations whose source it is, ordered by type, then target.
+    pub relations: Vec<(String, EntityRef)>,
+    /// The etag now served.
+    pub served_etag: Option<String>,
+}
+
+/// The result for one input.
+#[derive(Debug, Clone)]
+pub enum Stitched {
+    /// Serve this.
+    Changed(FinalEntity),
+    /// What is served is right.
+    Unchanged,
+    /// There is nothing to serve (no row, or never processed).
+    Abandoned,
+}
+
+/// The queue; works across tenants.
+#[async_trait]
+pub trait StitchQueue {
+    /// Takes up to `limit` due refs, all of one tenant, for 30 s; empty if there is nothing.
+    async fn claim_stitches(&self, limit: u32) -> Result<Vec<StitchInput>, StorageError>;
+    /// Records results and their changes in one transaction; all inputs are of one tenant. Answers the log's last
+    /// number. A row whose ticket has changed meanwhile stays queued.
+    async fn record_stitches(
+        &self,
+        results: Vec<(StitchInput, Stitched)>,
+    ) -> Result<u64, StorageError>;
+    /// Refs queued, for the gauge.
+    async fn stitch_queue_length(&self) -> Result<u64, StorageError>;
+}

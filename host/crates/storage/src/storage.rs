@@ -1,0 +1,64 @@
+//! All repositories of one database, as the composition roots hand them around.
+use crate::*;
+use async_trait::async_trait;
+
+/// A database: every repository on one handle, cheap to clone as `Arc<dyn Storage>`.
+pub trait Storage:
+    AuditLog
+    + BlobRepository
+    + ChangeLog
+    + EntityRepository
+    + FaultRepository
+    + LocationRepository
+    + Maintenance
+    + MutationRepository
+    + OrphanQueue
+    + ProcessingRepository
+    + ProcessorRepository
+    + ReadRepository
+    + RunQueue
+    + StitchQueue
+    + TenantRepository
+    + TokenRepository
+    + WorkQueue
+    + Workers
+    + Send
+    + Sync
+{
+}
+
+impl<T> Storage for T where
+    T: AuditLog
+        + BlobRepository
+        + ChangeLog
+        + EntityRepository
+        + FaultRepository
+        + LocationRepository
+        + Maintenance
+        + MutationRepository
+        + OrphanQueue
+        + ProcessingRepository
+        + ProcessorRepository
+        + ReadRepository
+        + RunQueue
+        + StitchQueue
+        + TenantRepository
+        + TokenRepository
+        + WorkQueue
+        + Workers
+        + Send
+        + Sync
+{
+}
+
+/// What keeps a database healthy and what its followers watch.
+#[async_trait]
+pub trait Maintenance {
+    /// Answers if the database answers; for readiness.
+    async fn ping(&self) -> Result<(), StorageError>;
+    /// A number that changes when any process has committed. Costs microseconds; followers poll it every 100 ms as the
+    /// fallback of their wake-ups.
+    async fn data_version(&self) -> Result<u64, StorageError>;
+    /// Removes what is past its retention (DESIGN §7) in short transactions; answers the number of rows removed.
+    async fn sweep(&self) -> Result<u64, StorageError>;
+}
