@@ -1,0 +1,207 @@
+//! `CallLimits`: everything one call may use, in one value (DESIGN §3.2).
+//!
+//! A call gets exactly what is in this value. Budgets that a stage shares over its rounds (fuel, CPU
+//! time, log, emissions) are reduced by the caller before the next round; the sandbox itself keeps no
+//! state between calls. The wasm stack is not in here: it belongs to the engine, see
+//! [`WASM_STACK_BYTES`].
+
+use serde::{Deserialize, Serialize};
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// Wasm stack of every call, in bytes; deeper recursion is the fault `stack-overflow`. One number
+/// for the whole engine, because compiled code and the threads that run it are sized by it.
+pub const WASM_STACK_BYTES: usize = 512 * 1024;
+
+/// What one call may use. Set per processor, up to the tenant's quota, that up to
+/// [`ENGINE_CEILING`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct CallLimits {
+    /// Linear memory in bytes, **summed** over the call's memories; 64 MiB. Two hundred times what a
+    /// processor in Rust uses, and room for an interpreter. Exceeded: growth fails, and a death
+    /// after that is `memory-limit`.
+    pub memory_bytes: u64,
+    /// Table elements, summed; 100 000. Go and JavaScript guests need 50 000 to 100 000. Exceeded:
+    /// as `memory_bytes`.
+    pub table_elements: u64,
+    /// Fuel, about one per Wasm operator, host imports by the byte; 10⁹, near a second of work.
+    /// This is the limit that decides: it is the same on every machine. Exceeded: `out-of-fuel`.
+    pub fuel: u64,
+    /// CPU time of the calling thread in milliseconds; 5 000, five times what the fuel should take.
+    /// Exceeded: `deadline`.
+    pub cpu_ms: u64,
+    /// Wall clock in milliseconds; 30 000. A backstop for a thread that waits, which no guest can
+    /// bring about. Exceeded: `deadline`.
+    pub wall_ms: u64,
+    /// One entity as JSON text in bytes, in and out; 4 MiB, above what stores and browsers bear.
+    /// Exceeded: `output-too-large`.
+    pub entity_bytes: u64,
+    /// The configuration as JSON text in bytes; 64 KiB. It is copied into every call.
+    pub config_bytes: u64,
+    /// The cache, in and out, in bytes; 64 KiB. It is stored once per entity and processor.
+    /// Exceeded: `output-too-large`.
+    pub cache_bytes: u64,
+    /// All texts of the result in bytes; 8 MiB: an entity and as much again in emissions. Exceeded:
+    /// `output-too-large`.
+    pub result_bytes: u64,
+    /// Emissions, and likewise diagnostics and wants; 10 000. Exceeded: `output-too-large`.
+    pub emissions: u64,
+    /// Log text in bytes; 64 KiB, then the log is cut with a mark, which is no fault.
+    pub log_bytes: u64,
+    /// Bytes a guest can make the host allocate in one crossing; 16 MiB, twice the result.
+    /// Exceeded: `output-too-large`.
+    pub host_bytes: u64,
+    /// The carry of read-location in bytes; 256 KiB: a position in a long listing, not its content.
+    /// Exceeded: `output-too-large`.
+    pub carry_bytes: u64,
+}
+
+/// The most that any tenant may be given; the pool is laid out for it.
+pub const ENGINE_CEILING: CallLimits = CallLimits {
+    memory_bytes: 256 * MIB,
+    fuel: 10_000_000_000,
+    cpu_ms: 20_000,
+    ..DEFAULT
+};
+
+const DEFAULT: CallLimits = CallLimits {
+    memory_bytes: 64 * MIB,
+    table_elements: 100_000,
+    fuel: 1_000_000_000,
+    cpu_ms: 5_000,
+    wall_ms: 30_000,
+    entity_bytes: 4 * MIB,
+    config_bytes: 64 * KIB,
+    cache_bytes: 64 * KIB,
+    result_bytes: 8 * MIB,
+    emissions: 10_000,
+    log_bytes: 64 * KIB,
+    host_bytes: 16 * MIB,
+    carry_bytes: 256 * KIB,
+};
+
+impl Default for CallLimits {
+    fn default() -> CallLimits {
+        DEFAULT
+    }
+}
+
+/// A limit outside the range that may be set.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` is {given}; set it between {least} and {most}")]
+pub struct LimitError {
+    /// The field as it is written in configuration.
+    pub field: &'static str,
+    /// What was asked for.
+    pub given: u64,
+    /// The least that may be set.
+    pub least: u64,
+    /// The most that may be set.
+    pub most: u64,
+}
+
+impl CallLimits {
+    /// The limits of the bundled processors that parse documents (location readers and
+    /// placeholder): 8·10⁹ fuel, 20 s of CPU, 256 MiB. They read files of up to 16 MiB, and the
+    /// operator ships them.
+    #[must_use]
+    pub fn location_reader() -> CallLimits {
+        CallLimits {
+            fuel: 8_000_000_000,
+            cpu_ms: 20_000,
+            memory_bytes: 256 * MIB,
+            ..DEFAULT
+        }
+    }
+
+    /// Checks that every limit is at least 1 and at most that of `ceiling`.
+    ///
+    /// # Errors
+    /// [`LimitError`] for the first field that is not, with the range it must be in.
+    pub fn within(&self, ceiling: &CallLimits) -> Result<(), LimitError> {
+        for ((field, given), (_, most)) in self.named().into_iter().zip(ceiling.named()) {
+            if given < 1 || given > most {
+                return Err(LimitError {
+                    field,
+                    given,
+                    least: 1,
+                    most,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The limits of a later round of the same stage: what `used` already took of the budgets that
+    /// all rounds share is gone. Never below zero.
+    #[must_use]
+    pub fn less(&self, fuel: u64, cpu_ms: u64, log_bytes: u64, emissions: u64) -> CallLimits {
+        CallLimits {
+            fuel: self.fuel.saturating_sub(fuel),
+            cpu_ms: self.cpu_ms.saturating_sub(cpu_ms),
+            log_bytes: self.log_bytes.saturating_sub(log_bytes),
+            emissions: self.emissions.saturating_sub(emissions),
+            ..*self
+        }
+    }
+
+    fn named(&self) -> [(&'static str, u64); 13] {
+        [
+            ("memoryBytes", self.memory_bytes),
+            ("tableElements", self.table_elements),
+            ("fuel", self.fuel),
+            ("cpuMs", self.cpu_ms),
+            ("wallMs", self.wall_ms),
+            ("entityBytes", self.entity_bytes),
+            ("configBytes", self.config_bytes),
+            ("cacheBytes", self.cache_bytes),
+            ("resultBytes", self.result_bytes),
+            ("emissions", self.emissions),
+            ("logBytes", self.log_bytes),
+            ("hostBytes", self.host_bytes),
+            ("carryBytes", self.carry_bytes),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_and_readers_are_within_the_ceiling() {
+        assert_eq!(CallLimits::default().within(&ENGINE_CEILING), Ok(()));
+        assert_eq!(
+            CallLimits::location_reader().within(&ENGINE_CEILING),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn c28_limits_out_of_range_name_the_field_and_the_range() {
+        for (fuel, memory_bytes) in [(0, 1), (u64::MAX, 1), (1 << 63, 1), (1, 257 * MIB)] {
+            let limits = CallLimits {
+                fuel,
+                memory_bytes,
+                ..CallLimits::default()
+            };
+            let error = limits.within(&ENGINE_CEILING).unwrap_err();
+            assert!(["fuel", "memoryBytes"].contains(&error.field));
+            assert_eq!(error.least, 1);
+        }
+        for bad in ["-1", "1.5", "\"1GB\"", "null", "18446744073709551616"] {
+            let text = format!("{{\"fuel\":{bad}}}");
+            assert!(serde_json::from_str::<CallLimits>(&text).is_err(), "{bad}");
+        }
+        assert!(serde_json::from_str::<CallLimits>("{\"feul\":1}").is_err());
+    }
+
+    #[test]
+    fn c28_reducing_saturates() {
+        let rest = CallLimits::default().less(u64::MAX, 1, u64::MAX, 10);
+        assert_eq!((rest.fuel, rest.cpu_ms), (0, 4_999));
+        assert_eq!((rest.log_bytes, rest.emissions), (0, 9_990));
+    }
+}
