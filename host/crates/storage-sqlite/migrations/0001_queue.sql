@@ -1,0 +1,1 @@
+-- Version 1, second half: entities, their edges, and the queues.

@@ -1,0 +1,79 @@
+//! The schema's versions: numbered, embedded, forward-only.
+//!
+//! `user_version` holds the newest one applied. A migration and its number commit together, so a crash leaves either
+//! version whole. Processes that start at once take turns by `BEGIN IMMEDIATE`.
+
+use greenroom_storage::StorageError;
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::damage::storage_error;
+
+const OPERATION: &str = "migrate the schema";
+
+/// Version n is the n-th entry, a list of scripts run in order.
+const MIGRATIONS: &[&[&str]] = &[&[
+    include_str!("../migrations/0001_directory.sql"),
+    include_str!("../migrations/0001_queue.sql"),
+]];
+
+/// The newest version this binary knows.
+const KNOWN: i64 = MIGRATIONS.len() as i64;
+
+/// Brings the schema to the newest version.
+///
+/// # Errors
+/// [`StorageError::NewerSchema`] if the file is from a newer binary.
+pub(crate) fn migrate(conn: &mut Connection) -> Result<(), StorageError> {
+    let failed = |error| storage_error(OPERATION, error);
+    if version(conn).map_err(failed)? == KNOWN {
+        return Ok(());
+    }
+    let tx = conn
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    let found = version(&tx).map_err(failed)?;
+    let Some(missing) = usize::try_from(found)
+        .ok()
+        .and_then(|found| MIGRATIONS.get(found..))
+    else {
+        return Err(StorageError::NewerSchema {
+            found,
+            known: KNOWN,
+        });
+    };
+    for script in missing.iter().copied().flatten() {
+        tx.execute_batch(script).map_err(failed)?;
+    }
+    tx.pragma_update(None, "user_version", KNOWN)
+        .map_err(failed)?;
+    tx.commit().map_err(failed)
+}
+
+fn version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_gets_the_newest_version_and_keeps_it() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate(&mut conn).unwrap();
+        assert_eq!(version(&conn).unwrap(), KNOWN);
+        migrate(&mut conn).unwrap();
+        assert_eq!(version(&conn).unwrap(), KNOWN);
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_by_name() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        conn.pragma_update(None, "user_version", KNOWN + 1).unwrap();
+        let error = migrate(&mut conn).unwrap_err();
+        assert!(matches!(
+            error,
+            StorageError::NewerSchema { found, known } if found == KNOWN + 1 && known == KNOWN
+        ));
+    }
+}
