@@ -27,24 +27,27 @@ pub struct EntityRef {
 /// A text that is no entity ref. Messages are Backstage's, the ref cut at 200 characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RefError {
-    /// No kind before a `:`, and none assumed.
+    /// An empty text.
+    #[error("Entity reference must not be empty")]
+    Empty,
+    /// A piece that is present but empty.
+    #[error("Entity reference \"{0}\" was not on the form [<kind>:][<namespace>/]<name>")]
+    Form(String),
+    /// No kind, and none assumed.
     #[error(
         "Entity reference \"{0}\" had missing or empty kind (e.g. did not start with \"component:\" or similar)"
     )]
     Kind(String),
-    /// An empty piece between `:` and `/`.
-    #[error("Entity reference \"{0}\" had missing or empty namespace")]
-    Namespace(String),
-    /// Nothing after the last separator.
-    #[error("Entity reference \"{0}\" had missing or empty name")]
-    Name(String),
 }
 
 impl RefError {
     /// Backstage's error name.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        "TypeError"
+        match self {
+            RefError::Form(_) => "TypeError",
+            RefError::Empty | RefError::Kind(_) => "Error",
+        }
     }
 }
 
@@ -82,30 +85,29 @@ impl EntityRef {
         default_kind: Option<&str>,
         default_namespace: Option<&str>,
     ) -> Result<EntityRef, RefError> {
+        if text.is_empty() {
+            return Err(RefError::Empty);
+        }
         let slash = text.find('/');
         let colon = text
             .find(':')
             .filter(|colon| slash.is_none_or(|slash| slash > *colon));
         let after_colon = colon.map_or(0, |colon| colon + 1);
-        let kind = match colon {
-            Some(colon) => &text[..colon],
-            None => default_kind.unwrap_or_default(),
-        };
-        let namespace = match slash {
-            Some(slash) => &text[after_colon..slash],
-            None => default_namespace.unwrap_or(DEFAULT_NAMESPACE),
-        };
+        let kind = colon.map(|colon| &text[..colon]);
+        let namespace = slash.map(|slash| &text[after_colon..slash]);
         let name = &text[slash.map_or(after_colon, |slash| slash + 1)..];
         let shown = || text.chars().take(200).collect();
-        if kind.is_empty() {
-            Err(RefError::Kind(shown()))
-        } else if namespace.is_empty() {
-            Err(RefError::Namespace(shown()))
-        } else if name.is_empty() {
-            Err(RefError::Name(shown()))
-        } else {
-            Ok(EntityRef::new(kind, namespace, name))
+        if kind == Some("") || namespace == Some("") || name.is_empty() {
+            return Err(RefError::Form(shown()));
         }
+        let given = |text: &&str| !text.is_empty();
+        let kind = kind
+            .or(default_kind.filter(given))
+            .ok_or_else(|| RefError::Kind(shown()))?;
+        let namespace = namespace
+            .or(default_namespace.filter(given))
+            .unwrap_or(DEFAULT_NAMESPACE);
+        Ok(EntityRef::new(kind, namespace, name))
     }
 
     /// `kind:namespace/name`, lower-cased.
@@ -206,21 +208,19 @@ mod tests {
             ("k:a/b:c", Ok("k:a/b:c")),
             ("component:..", Ok("component:default/..")),
             ("component:a b?#", Ok("component:default/a b?#")),
-            ("x/y/z", Err("kind")),
-            ("a/b:c", Err("kind")),
-            (":x", Err("kind")),
-            ("", Err("kind")),
-            ("k:/x", Err("namespace")),
-            ("k:x/", Err("name")),
-            ("component:", Err("name")),
+            ("x/y/z", Err("missing or empty kind")),
+            ("a/b:c", Err("missing or empty kind")),
+            ("", Err("must not be empty")),
+            (":x", Err("not on the form")),
+            ("k:/x", Err("not on the form")),
+            ("/x", Err("not on the form")),
+            ("k:x/", Err("not on the form")),
+            ("component:", Err("not on the form")),
         ] {
             match (EntityRef::parse(text), expected) {
                 (Ok(parsed), Ok(expected)) => assert_eq!(parsed.as_str(), expected),
-                (Err(error), Err(piece)) => {
-                    assert!(
-                        error.to_string().contains(&format!("empty {piece}")),
-                        "{error}"
-                    );
+                (Err(error), Err(part)) => {
+                    assert!(error.to_string().contains(part), "{error}");
                 }
                 (got, _) => panic!("{text}: {got:?}"),
             }

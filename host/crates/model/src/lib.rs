@@ -17,6 +17,7 @@ mod envelope;
 pub mod filter;
 mod ids;
 mod location_ref;
+pub mod policy;
 mod relation;
 pub mod terms;
 
