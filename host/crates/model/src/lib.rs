@@ -16,10 +16,13 @@ mod entity_ref;
 mod envelope;
 pub mod filter;
 mod ids;
+pub mod location;
 mod location_ref;
 pub mod policy;
 mod relation;
+pub mod rules;
 pub mod terms;
+pub mod url_arithmetic;
 
 pub use casing::lower_case;
 pub use clock::{Clock, Timestamp, TimestampError};
