@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    fn with(metadata: Value) -> Entity {
+    fn with(metadata: &Value) -> Entity {
         Entity::from_value(json!({
             "apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": metadata, "spec": {}
         }))
@@ -127,13 +127,13 @@ mod tests {
 
     #[test]
     fn fills_the_namespace() {
-        let entity = apply(with(json!({"name": "n"}))).unwrap();
+        let entity = apply(with(&json!({"name": "n"}))).unwrap();
         assert_eq!(entity.metadata()["namespace"], json!("default"));
     }
 
     #[test]
     fn says_what_backstage_says() {
-        let error = apply(with(json!({"name": "invalid component"}))).unwrap_err();
+        let error = apply(with(&json!({"name": "invalid component"}))).unwrap_err();
         assert_eq!(
             error.to_string(),
             "Policy check failed for component:default/invalid component; caused by Error: \"metadata.name\" is not valid; expected a string that is sequences of [a-zA-Z0-9] separated by any of [-_.], at most 63 characters in total but found \"invalid component\". To learn more about catalog file format, visit: https://github.com/backstage/backstage/blob/master/docs/architecture-decisions/adr002-default-catalog-file-format.md"
@@ -156,14 +156,14 @@ mod tests {
                 "Malformed envelope, /metadata/tags/0 must NOT have fewer than 1 characters",
             ),
         ] {
-            assert_eq!(refusal(with(metadata)), expected);
+            assert_eq!(refusal(with(&metadata)), expected);
         }
     }
 
     #[test]
     fn refuses_root_fields_only_stitching_writes() {
         let rooted = |key: &str, value: Value| {
-            let mut entity = with(json!({"name": "n"})).into_value();
+            let mut entity = with(&json!({"name": "n"})).into_value();
             entity[key] = value;
             refusal(Entity::from_value(entity).unwrap())
         };
