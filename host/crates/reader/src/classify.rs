@@ -22,12 +22,12 @@ pub(crate) fn stop_for_error(error: &reqwest::Error, url: &Url) -> Stop {
         if cause.is::<AddressRefused>() {
             return Stop::Refused(address_refusal(url));
         }
-        if tls_error(cause).is_some_and(is_distrust) {
+        if cause.downcast_ref().is_some_and(is_distrust) {
             return Stop::refused(format!(
                 "the certificate or TLS version of `{host}` is not trusted"
             ));
         }
-        next = cause.source();
+        next = inner(cause);
     }
     if error.is_connect() || error.is_timeout() {
         Stop::unavailable(format!(
@@ -38,12 +38,15 @@ pub(crate) fn stop_for_error(error: &reqwest::Error, url: &Url) -> Stop {
     }
 }
 
-/// The TLS error in `cause`, which the I/O layer may have wrapped without naming it as a source.
-fn tls_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    cause.downcast_ref::<rustls::Error>().or_else(|| {
-        let inner = cause.downcast_ref::<io::Error>()?.get_ref()?;
-        inner.downcast_ref::<rustls::Error>()
-    })
+/// The next error inwards. An `io::Error` skips the error it wraps when asked for its source.
+fn inner<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match cause
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+    {
+        Some(wrapped) => Some(wrapped),
+        None => cause.source(),
+    }
 }
 
 fn is_distrust(error: &rustls::Error) -> bool {

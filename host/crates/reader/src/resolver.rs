@@ -67,7 +67,7 @@ impl Resolve for PermittedNames {
                 .map(|address| SocketAddr::new(address, 0))
                 .collect();
             if permitted.is_empty() && total > 0 {
-                return Err(Box::new(AddressRefused).into());
+                return Err(AddressRefused.into());
             }
             let addresses: Addrs = Box::new(permitted.into_iter());
             Ok(addresses)

@@ -5,6 +5,7 @@
 //! address that one tenant may dial must not serve another tenant that may not.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -182,6 +183,8 @@ pub(crate) fn check_literal(url: &Url, networks: &[Network]) -> Result<(), Stop>
     let address = match url.host() {
         Some(url::Host::Ipv4(address)) => address.into(),
         Some(url::Host::Ipv6(address)) => address.into(),
+        // These mean this machine, whatever a name server says (RFC 6761 §6.3).
+        Some(url::Host::Domain(name)) if is_localhost(name) => Ipv4Addr::LOCALHOST.into(),
         Some(url::Host::Domain(_)) => return Ok(()),
         None => return Err(Stop::refused("the URL names no host")),
     };
@@ -189,6 +192,11 @@ pub(crate) fn check_literal(url: &Url, networks: &[Network]) -> Result<(), Stop>
         return Ok(());
     }
     Err(Stop::Refused(address_refusal(url)))
+}
+
+fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// The text for an address that may not be dialled; the same for literals and names.
