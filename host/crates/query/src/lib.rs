@@ -37,13 +37,17 @@
 //! ```
 
 mod cursor;
+mod dictionary;
+mod documents;
 mod entry;
 mod error;
 mod fields;
 mod full_text;
 mod index;
+mod key_order;
 mod order_field;
 mod request;
+mod sorted;
 
 pub use cursor::{After, Cursor, MAX_CURSOR_BYTES};
 pub use entry::{Hit, IndexEntry};
