@@ -100,19 +100,26 @@ CREATE TABLE blobs (
     version TEXT NOT NULL,
     bytes INTEGER NOT NULL,
     content_digest BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, digest, engine)
 ) WITHOUT ROWID;
 
--- `staged_at` is set while a blob is being written; what stays staged is swept.
 CREATE TABLE blob_chunks (
     tenant_id INTEGER NOT NULL,
     version TEXT NOT NULL,
     number INTEGER NOT NULL,
-    staged_at INTEGER,
     data BLOB NOT NULL,
     PRIMARY KEY (tenant_id, version, number)
 );
-CREATE INDEX blob_chunks_staged ON blob_chunks (staged_at) WHERE staged_at IS NOT NULL;
+
+-- Versions that no blob points at: being written since `staged_at`, or replaced (-1).
+CREATE TABLE blob_staging (
+    tenant_id INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    staged_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, version)
+) WITHOUT ROWID;
+CREATE INDEX blob_staging_at ON blob_staging (staged_at);
 
 -- A body lies beside its row, so that scheduling a read never rewrites one.
 CREATE TABLE reads (
@@ -125,6 +132,7 @@ CREATE TABLE reads (
     etag TEXT,
     last_modified TEXT,
     next_due INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
     used_at INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, credential, want)
 ) WITHOUT ROWID;
@@ -151,7 +159,7 @@ CREATE TABLE runs (
     created_at INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, run_id)
 );
-CREATE INDEX runs_queued ON runs (created_at) WHERE state = 'queued';
+CREATE INDEX runs_queued ON runs (tenant_id, created_at, run_id) WHERE state = 'queued';
 CREATE INDEX runs_running ON runs (worker_id) WHERE state = 'running';
 CREATE INDEX runs_created ON runs (created_at);
 

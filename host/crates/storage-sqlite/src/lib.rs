@@ -15,6 +15,20 @@ mod sqlite_storage;
 mod statement;
 mod writer;
 
+mod audit;
+mod blobs;
+mod changes;
+mod faults;
+mod maintenance;
+mod processors;
+mod reads;
+mod retention;
+mod revisions;
+mod runs;
+mod tenant_deletion;
+mod tenants;
+mod tokens;
+
 mod children;
 mod entities;
 mod locations;

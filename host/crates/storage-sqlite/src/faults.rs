@@ -1,0 +1,118 @@
+//! Faults of processors: the newest of each are kept, with their requests, to be read and replayed.
+
+use async_trait::async_trait;
+use greenroom_model::{ProcessorName, Stage, TenantId};
+use greenroom_storage::{FaultRecord, FaultRepository, StorageError};
+use rusqlite::{Row, params};
+
+use crate::damage::{damaged, digest, entity_ref, stored, timestamp, unsigned, value};
+use crate::sqlite_storage::SqliteStorage;
+use crate::statement;
+use crate::writer::WriteTx;
+
+/// Faults kept of one processor (DESIGN §3.2).
+const KEPT: i64 = 100;
+
+#[async_trait]
+impl FaultRepository for SqliteStorage {
+    async fn list_faults(
+        &self,
+        tenant: TenantId,
+        processor: &ProcessorName,
+        limit: u32,
+    ) -> Result<Vec<FaultRecord>, StorageError> {
+        let processor = processor.clone();
+        self.read("list faults", move |conn| {
+            statement::all(
+                conn,
+                "SELECT fault_id, at, processor, revision, stage, entity_ref, fault, message, fuel,
+                        peak_memory_bytes, cpu_us, backtrace, log, NULL
+                 FROM faults WHERE tenant_id = ?1 AND processor = ?2 ORDER BY at DESC, rowid DESC LIMIT ?3",
+                params![tenant.0, processor.as_str(), limit],
+                read_fault,
+            )
+        })
+        .await
+    }
+
+    async fn find_fault(
+        &self,
+        tenant: TenantId,
+        processor: &ProcessorName,
+        id: &str,
+    ) -> Result<Option<FaultRecord>, StorageError> {
+        let (processor, id) = (processor.clone(), id.to_owned());
+        self.read("find a fault", move |conn| {
+            statement::one(
+                conn,
+                "SELECT fault_id, at, processor, revision, stage, entity_ref, fault, message, fuel,
+                        peak_memory_bytes, cpu_us, backtrace, log, request
+                 FROM faults WHERE tenant_id = ?1 AND processor = ?2 AND fault_id = ?3",
+                params![tenant.0, processor.as_str(), id],
+                read_fault,
+            )
+        })
+        .await
+    }
+}
+
+/// Keeps a fault and drops the processor's oldest beyond what is kept.
+pub(crate) fn insert_fault(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    fault: &FaultRecord,
+) -> rusqlite::Result<()> {
+    tx.run(
+        "INSERT OR REPLACE INTO faults (tenant_id, processor, fault_id, at, revision, stage, entity_ref, fault,
+             message, fuel, peak_memory_bytes, cpu_us, backtrace, log, request)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        params![
+            tenant.0,
+            fault.processor.as_str(),
+            fault.id,
+            fault.at.0,
+            fault.revision.as_bytes(),
+            fault.stage.as_str(),
+            fault.entity_ref.as_str(),
+            fault.fault,
+            fault.message,
+            stored(fault.fuel),
+            stored(fault.peak_memory_bytes),
+            stored(fault.cpu_us),
+            fault.backtrace,
+            fault.log,
+            fault.request,
+        ],
+    )?;
+    tx.run(
+        "DELETE FROM faults WHERE rowid IN
+           (SELECT rowid FROM faults WHERE tenant_id = ?1 AND processor = ?2
+            ORDER BY at DESC, rowid DESC LIMIT -1 OFFSET ?3)",
+        params![tenant.0, fault.processor.as_str(), KEPT],
+    )?;
+    Ok(())
+}
+
+fn read_fault(row: &Row<'_>) -> rusqlite::Result<FaultRecord> {
+    let processor: String = value(row, 2, "faults.processor")?;
+    let stage: String = value(row, 4, "faults.stage")?;
+    Ok(FaultRecord {
+        id: value(row, 0, "faults.fault_id")?,
+        at: timestamp(row, 1, "faults.at")?,
+        processor: ProcessorName::parse(&processor)
+            .map_err(|error| damaged("faults.processor", error))?,
+        revision: digest(row, 3, "faults.revision")?,
+        stage: stage
+            .parse::<Stage>()
+            .map_err(|error| damaged("faults.stage", error))?,
+        entity_ref: entity_ref(row, 5, "faults.entity_ref")?,
+        fault: value(row, 6, "faults.fault")?,
+        message: value(row, 7, "faults.message")?,
+        fuel: unsigned(row, 8, "faults.fuel")?,
+        peak_memory_bytes: unsigned(row, 9, "faults.peak_memory_bytes")?,
+        cpu_us: unsigned(row, 10, "faults.cpu_us")?,
+        backtrace: value(row, 11, "faults.backtrace")?,
+        log: value(row, 12, "faults.log")?,
+        request: value(row, 13, "faults.request")?,
+    })
+}

@@ -1,0 +1,279 @@
+//! Processors and which revision of each is current.
+//!
+//! Everything that changes what runs raises the tenant's pipeline version and queues its entities in lane *bulk*, in
+//! the same transaction.
+
+use async_trait::async_trait;
+use greenroom_model::{Digest, ProcessorName, TenantId};
+use greenroom_storage::{
+    Lane, NewRevision, Processor, ProcessorRepository, ProcessorSettings, Revision, RevisionState,
+    StorageError,
+};
+use rusqlite::{Connection, Row, params};
+
+use crate::damage::{damaged, json, timestamp, to_json, value};
+use crate::revisions;
+use crate::sqlite_storage::SqliteStorage;
+use crate::statement;
+use crate::work::enqueue_tenant;
+use crate::writer::WriteTx;
+
+#[async_trait]
+impl ProcessorRepository for SqliteStorage {
+    async fn create_processor(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+    ) -> Result<Processor, StorageError> {
+        let name = name.clone();
+        self.write("create a processor", move |tx| create(tx, tenant, name))
+            .await
+    }
+
+    async fn list_processors(&self, tenant: TenantId) -> Result<Vec<Processor>, StorageError> {
+        self.read("list processors", move |conn| list(conn, tenant))
+            .await
+    }
+
+    async fn find_processor(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+    ) -> Result<Option<Processor>, StorageError> {
+        let name = name.clone();
+        self.read("find a processor", move |conn| find(conn, tenant, &name))
+            .await
+    }
+
+    async fn put_processor_settings(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        settings: ProcessorSettings,
+    ) -> Result<bool, StorageError> {
+        let name = name.clone();
+        self.write("replace a processor's settings", move |tx| {
+            let found = tx.run(
+                "UPDATE processors SET settings = ?3 WHERE tenant_id = ?1 AND name = ?2",
+                params![tenant.0, name.as_str(), to_json(&settings)?],
+            )?;
+            if found > 0 {
+                pipeline_changed(tx, tenant)?;
+            }
+            Ok(found > 0)
+        })
+        .await
+    }
+
+    async fn delete_processor(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+    ) -> Result<bool, StorageError> {
+        let name = name.clone();
+        self.write("delete a processor", move |tx| {
+            let key = params![tenant.0, name.as_str()];
+            if tx.run(
+                "DELETE FROM processors WHERE tenant_id = ?1 AND name = ?2",
+                key,
+            )? == 0
+            {
+                return Ok(false);
+            }
+            // Its blobs may be another's too; the sweep removes those that no revision names.
+            tx.run(
+                "DELETE FROM processor_revisions WHERE tenant_id = ?1 AND processor = ?2",
+                key,
+            )?;
+            tx.run(
+                "DELETE FROM faults WHERE tenant_id = ?1 AND processor = ?2",
+                key,
+            )?;
+            pipeline_changed(tx, tenant)?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn add_revision(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        digest: &Digest,
+        bytes: u64,
+    ) -> Result<Option<NewRevision>, StorageError> {
+        let (name, digest) = (name.clone(), *digest);
+        self.write("add a revision", move |tx| {
+            revisions::add(tx, tenant, &name, digest, bytes)
+        })
+        .await
+    }
+
+    async fn list_revisions(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+    ) -> Result<Vec<Revision>, StorageError> {
+        let name = name.clone();
+        self.read("list revisions", move |conn| {
+            revisions::list(conn, tenant, &name)
+        })
+        .await
+    }
+
+    async fn find_revision(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        number: u32,
+    ) -> Result<Option<Revision>, StorageError> {
+        let name = name.clone();
+        self.read("find a revision", move |conn| {
+            revisions::find(conn, tenant, &name, number)
+        })
+        .await
+    }
+
+    async fn finish_inspection(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        number: u32,
+        state: RevisionState,
+    ) -> Result<bool, StorageError> {
+        let name = name.clone();
+        self.write("finish an inspection", move |tx| {
+            revisions::finish_inspection(tx, tenant, &name, number, &state)
+        })
+        .await
+    }
+
+    async fn activate_revision(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        number: u32,
+    ) -> Result<bool, StorageError> {
+        let name = name.clone();
+        self.write("activate a revision", move |tx| {
+            if !revisions::mark_activated(tx, tenant, &name, number)? {
+                return Ok(false);
+            }
+            tx.run(
+                "UPDATE processors SET current_revision = ?3 WHERE tenant_id = ?1 AND name = ?2",
+                params![tenant.0, name.as_str(), number],
+            )?;
+            pipeline_changed(tx, tenant)?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn pipeline(
+        &self,
+        tenant: TenantId,
+    ) -> Result<(i64, Vec<(Processor, Revision)>), StorageError> {
+        self.read("read a tenant's pipeline", move |conn| {
+            let mut pipeline = Vec::new();
+            for processor in list(conn, tenant)? {
+                let Some(number) = processor.current.filter(|_| processor.settings.enabled) else {
+                    continue;
+                };
+                let revision =
+                    revisions::find(conn, tenant, &processor.name, number)?.ok_or_else(|| {
+                        damaged("processors.current_revision", "there is no such revision")
+                    })?;
+                pipeline.push((processor, revision));
+            }
+            Ok((pipeline_version(conn, tenant)?, pipeline))
+        })
+        .await
+    }
+
+    async fn pipeline_version(&self, tenant: TenantId) -> Result<i64, StorageError> {
+        self.read("read a tenant's pipeline version", move |conn| {
+            pipeline_version(conn, tenant)
+        })
+        .await
+    }
+}
+
+fn create(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    name: ProcessorName,
+) -> rusqlite::Result<Processor> {
+    if let Some(processor) = find(tx, tenant, &name)? {
+        return Ok(processor);
+    }
+    let settings = ProcessorSettings::default();
+    let now = tx.now();
+    tx.run(
+        "INSERT INTO processors (tenant_id, name, settings, created_at) VALUES (?1, ?2, ?3, ?4)",
+        params![tenant.0, name.as_str(), to_json(&settings)?, now.0],
+    )?;
+    raise_pipeline_version(tx, tenant)?;
+    Ok(Processor {
+        name,
+        settings,
+        current: None,
+        created_at: now,
+    })
+}
+
+fn pipeline_changed(tx: &mut WriteTx<'_>, tenant: TenantId) -> rusqlite::Result<()> {
+    raise_pipeline_version(tx, tenant)?;
+    enqueue_tenant(tx, tenant, Lane::Bulk)?;
+    Ok(())
+}
+
+fn raise_pipeline_version(tx: &mut WriteTx<'_>, tenant: TenantId) -> rusqlite::Result<()> {
+    tx.run(
+        "INSERT INTO pipelines (tenant_id, version) VALUES (?1, 1)
+         ON CONFLICT (tenant_id) DO UPDATE SET version = version + 1",
+        params![tenant.0],
+    )?;
+    Ok(())
+}
+
+fn pipeline_version(conn: &Connection, tenant: TenantId) -> rusqlite::Result<i64> {
+    let version = statement::one(
+        conn,
+        "SELECT version FROM pipelines WHERE tenant_id = ?1",
+        params![tenant.0],
+        |row| value(row, 0, "pipelines.version"),
+    )?;
+    Ok(version.unwrap_or(0))
+}
+
+fn list(conn: &Connection, tenant: TenantId) -> rusqlite::Result<Vec<Processor>> {
+    statement::all(
+        conn,
+        "SELECT name, settings, current_revision, created_at FROM processors WHERE tenant_id = ?1 ORDER BY name",
+        params![tenant.0],
+        read_processor,
+    )
+}
+
+fn find(
+    conn: &Connection,
+    tenant: TenantId,
+    name: &ProcessorName,
+) -> rusqlite::Result<Option<Processor>> {
+    statement::one(
+        conn,
+        "SELECT name, settings, current_revision, created_at FROM processors WHERE tenant_id = ?1 AND name = ?2",
+        params![tenant.0, name.as_str()],
+        read_processor,
+    )
+}
+
+fn read_processor(row: &Row<'_>) -> rusqlite::Result<Processor> {
+    let name: String = value(row, 0, "processors.name")?;
+    Ok(Processor {
+        name: ProcessorName::parse(&name).map_err(|error| damaged("processors.name", error))?,
+        settings: json(row, 1, "processors.settings")?,
+        current: value(row, 2, "processors.current_revision")?,
+        created_at: timestamp(row, 3, "processors.created_at")?,
+    })
+}

@@ -1,0 +1,150 @@
+//! The immutable revisions of a processor: numbered from 1, one per digest.
+
+use greenroom_model::{Digest, ProcessorName, TenantId};
+use greenroom_storage::{NewRevision, Revision, RevisionState};
+use rusqlite::{Connection, Row, params};
+
+use crate::damage::{
+    digest, json, optional_timestamp, stored, timestamp, to_json, unsigned, value,
+};
+use crate::statement;
+use crate::writer::WriteTx;
+
+pub(crate) fn add(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    name: &ProcessorName,
+    digest: Digest,
+    bytes: u64,
+) -> rusqlite::Result<Option<NewRevision>> {
+    if let Some(known) = find_by_digest(tx, tenant, name, digest)? {
+        return Ok(Some(NewRevision::Known(known)));
+    }
+    let number = statement::one(
+        tx,
+        "UPDATE processors SET last_revision = last_revision + 1 WHERE tenant_id = ?1 AND name = ?2
+         RETURNING last_revision",
+        params![tenant.0, name.as_str()],
+        |row| value(row, 0, "processors.last_revision"),
+    )?;
+    let Some(number) = number else {
+        return Ok(None);
+    };
+    let revision = Revision {
+        number,
+        digest,
+        bytes,
+        state: RevisionState::Inspecting,
+        created_at: tx.now(),
+        activated_at: None,
+    };
+    tx.run(
+        "INSERT INTO processor_revisions (tenant_id, processor, number, digest, bytes, state, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            tenant.0,
+            name.as_str(),
+            number,
+            digest.as_bytes(),
+            stored(bytes),
+            to_json(&revision.state)?,
+            revision.created_at.0,
+        ],
+    )?;
+    Ok(Some(NewRevision::Added(revision)))
+}
+
+/// Newest first.
+pub(crate) fn list(
+    conn: &Connection,
+    tenant: TenantId,
+    name: &ProcessorName,
+) -> rusqlite::Result<Vec<Revision>> {
+    statement::all(
+        conn,
+        "SELECT number, digest, bytes, state, created_at, activated_at FROM processor_revisions
+         WHERE tenant_id = ?1 AND processor = ?2 ORDER BY number DESC",
+        params![tenant.0, name.as_str()],
+        read_revision,
+    )
+}
+
+pub(crate) fn find(
+    conn: &Connection,
+    tenant: TenantId,
+    name: &ProcessorName,
+    number: u32,
+) -> rusqlite::Result<Option<Revision>> {
+    statement::one(
+        conn,
+        "SELECT number, digest, bytes, state, created_at, activated_at FROM processor_revisions
+         WHERE tenant_id = ?1 AND processor = ?2 AND number = ?3",
+        params![tenant.0, name.as_str(), number],
+        read_revision,
+    )
+}
+
+/// Moves a revision out of `inspecting`, once.
+pub(crate) fn finish_inspection(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    name: &ProcessorName,
+    number: u32,
+    state: &RevisionState,
+) -> rusqlite::Result<bool> {
+    let inspecting = find(tx, tenant, name, number)?
+        .is_some_and(|revision| revision.state == RevisionState::Inspecting);
+    if inspecting {
+        tx.run(
+            "UPDATE processor_revisions SET state = ?4 WHERE tenant_id = ?1 AND processor = ?2 AND number = ?3",
+            params![tenant.0, name.as_str(), number, to_json(state)?],
+        )?;
+    }
+    Ok(inspecting)
+}
+
+/// Notes that a ready revision becomes current now; `false` if it is not there or not ready.
+pub(crate) fn mark_activated(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    name: &ProcessorName,
+    number: u32,
+) -> rusqlite::Result<bool> {
+    let ready = find(tx, tenant, name, number)?
+        .is_some_and(|revision| matches!(revision.state, RevisionState::Ready { .. }));
+    if ready {
+        let now = tx.now_ms();
+        tx.run(
+            "UPDATE processor_revisions SET activated_at = ?4
+             WHERE tenant_id = ?1 AND processor = ?2 AND number = ?3",
+            params![tenant.0, name.as_str(), number, now],
+        )?;
+    }
+    Ok(ready)
+}
+
+fn find_by_digest(
+    conn: &Connection,
+    tenant: TenantId,
+    name: &ProcessorName,
+    digest: Digest,
+) -> rusqlite::Result<Option<Revision>> {
+    statement::one(
+        conn,
+        "SELECT number, digest, bytes, state, created_at, activated_at FROM processor_revisions
+         WHERE tenant_id = ?1 AND processor = ?2 AND digest = ?3",
+        params![tenant.0, name.as_str(), digest.as_bytes()],
+        read_revision,
+    )
+}
+
+fn read_revision(row: &Row<'_>) -> rusqlite::Result<Revision> {
+    Ok(Revision {
+        number: value(row, 0, "processor_revisions.number")?,
+        digest: digest(row, 1, "processor_revisions.digest")?,
+        bytes: unsigned(row, 2, "processor_revisions.bytes")?,
+        state: json(row, 3, "processor_revisions.state")?,
+        created_at: timestamp(row, 4, "processor_revisions.created_at")?,
+        activated_at: optional_timestamp(row, 5, "processor_revisions.activated_at")?,
+    })
+}

@@ -1,0 +1,168 @@
+//! Runs on request.
+//!
+//! A run belongs to the worker that claimed it for as long as that worker's lease lives; every claim first frees the
+//! runs of dead workers.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use greenroom_model::TenantId;
+use greenroom_storage::{NewRun, Run, RunId, RunKind, RunQueue, RunState, StorageError, WorkerId};
+use rusqlite::{Connection, Row, params};
+
+use crate::damage::{damaged, stored, tenant_id, timestamp, value};
+use crate::sqlite_storage::SqliteStorage;
+use crate::statement;
+use crate::writer::WriteTx;
+
+#[async_trait]
+impl RunQueue for SqliteStorage {
+    async fn create_run(&self, tenant: TenantId, run: NewRun) -> Result<(), StorageError> {
+        self.write("create a run", move |tx| {
+            let now = tx.now_ms();
+            tx.run(
+                "INSERT INTO runs (tenant_id, run_id, kind, state, request, created_at)
+                 VALUES (?1, ?2, ?3, 'queued', ?4, ?5)",
+                params![tenant.0, run.id.0, kind_text(run.kind), run.request, now],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn find_run(&self, tenant: TenantId, id: &RunId) -> Result<Option<Run>, StorageError> {
+        let id = id.clone();
+        self.read("find a run", move |conn| find(conn, tenant, &id))
+            .await
+    }
+
+    async fn claim_runs(&self, worker: &WorkerId, limit: u32) -> Result<Vec<Run>, StorageError> {
+        let worker = worker.clone();
+        self.write("claim runs", move |tx| claim(tx, &worker, limit as usize))
+            .await
+    }
+
+    async fn finish_run(
+        &self,
+        tenant: TenantId,
+        id: &RunId,
+        worker: &WorkerId,
+        result: &str,
+    ) -> Result<bool, StorageError> {
+        let (id, worker, result) = (id.clone(), worker.clone(), result.to_owned());
+        self.write("finish a run", move |tx| {
+            let rows = tx.run(
+                "UPDATE runs SET state = 'done', result = ?4
+                 WHERE tenant_id = ?1 AND run_id = ?2 AND worker_id = ?3 AND state = 'running'",
+                params![tenant.0, id.0, worker.0, result],
+            )?;
+            Ok(rows > 0)
+        })
+        .await
+    }
+
+    async fn cancel_run(&self, tenant: TenantId, id: &RunId) -> Result<(), StorageError> {
+        let id = id.clone();
+        self.write("cancel a run", move |tx| {
+            tx.run(
+                "UPDATE runs SET state = 'cancelled'
+                 WHERE tenant_id = ?1 AND run_id = ?2 AND state IN ('queued', 'running')",
+                params![tenant.0, id.0],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn claim(tx: &mut WriteTx<'_>, worker: &WorkerId, limit: usize) -> rusqlite::Result<Vec<Run>> {
+    let now = tx.now_ms();
+    tx.run(
+        "UPDATE runs SET state = 'queued', worker_id = NULL WHERE state = 'running'
+           AND worker_id NOT IN (SELECT worker_id FROM workers WHERE expires_at > ?1)",
+        params![now],
+    )?;
+    let mut runs = Vec::new();
+    for (tenant, id) in share(oldest_queued(tx, limit)?, limit) {
+        tx.run(
+            "UPDATE runs SET state = 'running', worker_id = ?3 WHERE tenant_id = ?1 AND run_id = ?2",
+            params![tenant.0, id.0, worker.0],
+        )?;
+        runs.extend(find(tx, tenant, &id)?);
+    }
+    Ok(runs)
+}
+
+/// Each tenant's oldest `limit` queued runs, oldest first over all.
+fn oldest_queued(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<(TenantId, RunId)>> {
+    statement::all(
+        conn,
+        "SELECT tenant_id, run_id FROM (
+             SELECT tenant_id, run_id, created_at, rowid AS age,
+                    row_number() OVER (PARTITION BY tenant_id ORDER BY created_at, rowid) AS place
+             FROM runs WHERE state = 'queued')
+         WHERE place <= ?1 ORDER BY created_at, age",
+        params![stored(limit as u64)],
+        |row| {
+            let id: String = value(row, 1, "runs.run_id")?;
+            Ok((tenant_id(row, 0, "runs.tenant_id")?, RunId(id)))
+        },
+    )
+}
+
+/// Takes `limit` in order, of one tenant at most half while others wait.
+fn share(queued: Vec<(TenantId, RunId)>, limit: usize) -> Vec<(TenantId, RunId)> {
+    let half = limit.div_ceil(2);
+    let mut taken: HashMap<TenantId, usize> = HashMap::new();
+    let (mut first, rest): (Vec<_>, Vec<_>) = queued.into_iter().partition(|(tenant, _)| {
+        let count = taken.entry(*tenant).or_default();
+        *count += 1;
+        *count <= half
+    });
+    first.extend(rest);
+    first.truncate(limit);
+    first
+}
+
+fn find(conn: &Connection, tenant: TenantId, id: &RunId) -> rusqlite::Result<Option<Run>> {
+    statement::one(
+        conn,
+        "SELECT tenant_id, run_id, kind, state, request, result, created_at FROM runs
+         WHERE tenant_id = ?1 AND run_id = ?2",
+        params![tenant.0, id.0],
+        read_run,
+    )
+}
+
+fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
+    let kind: String = value(row, 2, "runs.kind")?;
+    let state: String = value(row, 3, "runs.state")?;
+    Ok(Run {
+        tenant: tenant_id(row, 0, "runs.tenant_id")?,
+        id: RunId(value(row, 1, "runs.run_id")?),
+        kind: match kind.as_str() {
+            "validate-entity" => RunKind::ValidateEntity,
+            "dry-run-location" => RunKind::DryRunLocation,
+            "inspect-revision" => RunKind::InspectRevision,
+            other => return Err(damaged("runs.kind", format!("`{other}` is no kind"))),
+        },
+        state: match state.as_str() {
+            "queued" => RunState::Queued,
+            "running" => RunState::Running,
+            "done" => RunState::Done,
+            "cancelled" => RunState::Cancelled,
+            other => return Err(damaged("runs.state", format!("`{other}` is no state"))),
+        },
+        request: value(row, 4, "runs.request")?,
+        result: value(row, 5, "runs.result")?,
+        created_at: timestamp(row, 6, "runs.created_at")?,
+    })
+}
+
+fn kind_text(kind: RunKind) -> &'static str {
+    match kind {
+        RunKind::ValidateEntity => "validate-entity",
+        RunKind::DryRunLocation => "dry-run-location",
+        RunKind::InspectRevision => "inspect-revision",
+    }
+}
