@@ -1,1 +1,5 @@
-//! Under construction.
+//! The programs of `tests/programs` as components: a constant with the path of each, such as
+//! `LOOP_FOREVER_COMPONENT`, and the macro `foreach_program!`, with which a suite shows that it has
+//! a test for every program.
+
+include!(concat!(env!("OUT_DIR"), "/programs.rs"));

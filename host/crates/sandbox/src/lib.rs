@@ -4,21 +4,57 @@
 //! out, and the store is dropped. Nothing a guest does outlives its call, and nothing it does is an
 //! error of ours. This crate is the only one that knows wasmtime; it holds no database, no network
 //! and no file, and reads no clock but the CPU time of its own thread.
+//!
+//! ```text
+//! component bytes ── Compiler ──▶ Artifact ── Sandbox::load ──▶ LoadedProcessor
+//! StageCall, CallLimits, seed ── Sandbox::call ──▶ Called { outcome, report }
+//! ```
 
 mod answer;
+mod artifact;
+mod bindings;
+mod checked_json;
+mod classify;
+mod compile;
+mod convert_answer;
+mod convert_descriptor;
+mod convert_request;
 mod descriptor;
+mod deserialize;
+mod engine;
 mod error;
 mod fault;
+mod guest_state;
+mod imports;
+mod inspect;
+mod limiter;
 mod limits;
+mod loaded;
+mod log;
 mod port;
+mod printable;
+mod randomness;
+mod rejection;
 mod report;
 mod request;
+mod run;
+mod sandbox;
+mod slots;
+mod stopwatch;
+mod ticker;
 
 pub use answer::{Emission, GuestDiagnostic, LocationKey, Position, Processed, StageAnswer};
+pub use artifact::{Artifact, ArtifactError, ArtifactKey};
+pub use compile::{CompileError, CompileLimits, Compiler, compile};
 pub use descriptor::{Descriptor, Matcher, TimeGrain};
+pub use engine::{CONFIG_REVISION, EngineUse, WASMTIME_VERSION, new_engine};
 pub use error::SandboxError;
 pub use fault::{FaultKind, Frame, GuestFault, ProcessingError};
+pub use inspect::check_start;
 pub use limits::{CallLimits, ENGINE_CEILING, LimitError, WASM_STACK_BYTES};
+pub use loaded::{LoadedProcessor, Scope};
 pub use port::CallProcessor;
+pub use rejection::Rejection;
 pub use report::{CallLog, CallOutcome, CallReport, Called, LogLevel, LogLine};
 pub use request::{Integration, LocationRequest, Read, ReadOutcome, Request, StageCall, Want};
+pub use sandbox::{Sandbox, SandboxOptions, ScopedSandbox};

@@ -1,0 +1,3 @@
+//! Bindings of the contract, a module per track.
+
+pub(crate) mod v0_1;

@@ -1,0 +1,153 @@
+//! Says what an error of wasmtime means: whose fault, and which. By type, once, here.
+//!
+//! Order is the rule. Fuel, deadline and stack are certain. Any other death after a refused growth
+//! is `memory-limit`, because allocators die in many ways. One type of wasmtime is private and is
+//! matched by its text; the test `huge_output` pins it.
+
+use greenroom_model::Digest;
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+
+use crate::imports::GuestExit;
+use crate::limiter::{Limiter, Refusal};
+use crate::printable::{MESSAGE_BYTES, NAME_CHARS, printable, start_of};
+use crate::{CallLimits, CallLog, FaultKind, Frame, GuestFault, LogLevel, SandboxError};
+
+/// How wasmtime says that a crossing would have copied too much.
+const CROSSING_TOO_LARGE: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// The fault behind `error`, or our own failure.
+pub(crate) fn classify(
+    error: &wasmtime::Error,
+    revision: Digest,
+    limiter: &Limiter,
+    limits: &CallLimits,
+    log: &CallLog,
+) -> Result<GuestFault, SandboxError> {
+    if error.is::<PoolConcurrencyLimitError>() || limiter.system_refused() {
+        return Err(SandboxError::NoRoom(revision));
+    }
+    let trap = error.downcast_ref::<Trap>().copied();
+    let (kind, message) = match trap {
+        Some(Trap::OutOfFuel) => {
+            let fuel = limits.fuel;
+            (FaultKind::OutOfFuel, format!("used up its fuel of {fuel}"))
+        }
+        Some(Trap::Interrupt) => {
+            let (cpu, wall) = (limits.cpu_ms, limits.wall_ms);
+            let message = format!("ran longer than {cpu} ms of CPU time or {wall} ms in all");
+            (FaultKind::Deadline, message)
+        }
+        Some(Trap::StackOverflow) => {
+            let message = "recursed deeper than the stack of 512 KiB".to_owned();
+            (FaultKind::StackOverflow, message)
+        }
+        _ => match limiter.refusal() {
+            Some(refusal) => (FaultKind::MemoryLimit, describe(refusal, limits)),
+            None => other(error, trap, limits, log),
+        },
+    };
+    Ok(GuestFault {
+        kind,
+        message,
+        error: None,
+        backtrace: backtrace(error),
+    })
+}
+
+fn describe(refusal: Refusal, limits: &CallLimits) -> String {
+    match refusal {
+        Refusal::Memory { held, asked } => {
+            let limit = limits.memory_bytes;
+            format!(
+                "died after asking for {asked} bytes of memory, holding {held}; the limit is {limit}"
+            )
+        }
+        Refusal::Table { asked } => {
+            let limit = limits.table_elements;
+            format!("died after asking for {asked} more table elements; the limit is {limit}")
+        }
+    }
+}
+
+fn other(
+    error: &wasmtime::Error,
+    trap: Option<Trap>,
+    limits: &CallLimits,
+    log: &CallLog,
+) -> (FaultKind, String) {
+    let root = error.root_cause().to_string();
+    if root.contains(CROSSING_TOO_LARGE) {
+        let limit = limits.host_bytes;
+        let message = format!("passed more than {limit} bytes to the host at once; return less");
+        return (FaultKind::OutputTooLarge, message);
+    }
+    if trap.is_none() && error.is::<std::str::Utf8Error>() {
+        return (
+            FaultKind::InvalidOutput,
+            "returned text that is not UTF-8".to_owned(),
+        );
+    }
+    let message = match (trap, panic_message(log)) {
+        (Some(Trap::UnreachableCodeReached), Some(panic)) => panic.to_owned(),
+        (Some(trap), _) => trap.to_string(),
+        (None, _) if error.is::<GuestExit>() => root,
+        // Anything else is a broken rule of the canonical ABI, told by its text.
+        (None, _) => printable(start_of(&root, MESSAGE_BYTES), usize::MAX),
+    };
+    (FaultKind::Trap, message)
+}
+
+/// What the guest said last before it died, where that looks like a panic.
+fn panic_message(log: &CallLog) -> Option<&str> {
+    let start = log.lines.iter().rposition(|line| {
+        matches!(line.level, LogLevel::Warning | LogLevel::Error)
+            && line.message.contains("panicked at")
+    })?;
+    // A Rust panic is two lines: where, and what.
+    let (place, what) = (log.lines.get(start)?, log.lines.get(start + 1));
+    let what = what.map_or(place, |line| {
+        if line.message.starts_with("note:") {
+            place
+        } else {
+            line
+        }
+    });
+    Some(start_of(&what.message, MESSAGE_BYTES))
+}
+
+fn backtrace(error: &wasmtime::Error) -> Vec<Frame> {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
+        return Vec::new();
+    };
+    backtrace
+        .frames()
+        .iter()
+        .map(|frame| {
+            let symbol = frame.symbols().first();
+            let name = frame
+                .func_name()
+                .or_else(|| symbol.and_then(|symbol| symbol.name()))
+                .map(demangled);
+            let index = frame.func_index();
+            Frame {
+                function: name.unwrap_or_else(|| format!("wasm-function[{index}]")),
+                file: symbol
+                    .and_then(|symbol| symbol.file())
+                    .map(|file| printable(file, NAME_CHARS)),
+                line: symbol.and_then(|symbol| symbol.line()),
+                offset: frame.module_offset().map(|offset| offset as u64),
+            }
+        })
+        .collect()
+}
+
+/// The name as the linker demangled it, without the hash at its end.
+fn demangled(name: &str) -> String {
+    let plain = match name.rsplit_once("::h") {
+        Some((plain, hash)) if hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            plain
+        }
+        _ => name,
+    };
+    printable(plain, NAME_CHARS)
+}

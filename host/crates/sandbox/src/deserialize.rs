@@ -1,0 +1,25 @@
+//! The one place where bytes become executable code, and the one `unsafe` of the workspace.
+//!
+//! Contract: the code of an [`Artifact`] is the unchanged output of `Component::serialize` by an
+//! engine of [`new_engine`](crate::new_engine). `Artifact` holds it: it is made only from code that
+//! this process compiled, from bytes authenticated with the key that only compilers and loaders
+//! hold, or from bytes the build embedded; it owns its bytes, so they do not change after the check.
+//! The engine's own check of version, settings and CPU features comes on top and guards against
+//! mistakes, not against malice.
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::Artifact;
+
+/// Makes the component of an artifact.
+pub(crate) fn deserialize(engine: &Engine, artifact: &Artifact) -> wasmtime::Result<Component> {
+    #[expect(
+        unsafe_code,
+        reason = "compiled code cannot be checked, only its origin can; see the contract above"
+    )]
+    // SAFETY: the bytes are our own compiler's output by the contract of `Artifact`.
+    unsafe {
+        Component::deserialize(engine, artifact.code())
+    }
+}
