@@ -4,11 +4,6 @@
 //! that native tests go through the same translation as the guest; calling the one import, `log`,
 //! is confined to the Wasm build (see [`crate::logging`]).
 
-#![expect(
-    missing_docs,
-    reason = "bindgen-generated code; the WIT files document it"
-)]
-
 wit_bindgen::generate!({
     path: "../wit/v0.1",
     world: "catalog-processor",

@@ -14,7 +14,7 @@ use crate::bindings::greenroom::processor::types as wit;
 use crate::document::{Document, ReadError};
 use crate::error::ProcessorError;
 use crate::logging::Log;
-use crate::url_arithmetic::Integration;
+use crate::url_arithmetic::{Integrations, integrations};
 
 /// The rest of a request, beside the entity.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct Context {
     cache: Option<String>,
     carry: Option<String>,
     reads: Vec<(wit::Want, Read)>,
-    integrations: Vec<Integration>,
+    integrations: Integrations,
     now: Option<Timestamp>,
     wants: RefCell<Vec<wit::Want>>,
     log: Log,
@@ -49,14 +49,12 @@ impl Context {
             cache: request.cache,
             carry,
             reads: request.reads.into_iter().map(read).collect(),
-            integrations: request
-                .integrations
-                .into_iter()
-                .map(|integration| Integration {
-                    r#type: integration.type_,
-                    host: integration.host,
-                })
-                .collect(),
+            integrations: integrations(
+                request
+                    .integrations
+                    .into_iter()
+                    .map(|integration| (integration.type_, integration.host)),
+            ),
             now: request
                 .now
                 .map(|now| Timestamp(i64::try_from(now).unwrap_or(i64::MAX))),
@@ -106,7 +104,7 @@ impl Context {
 
     /// The tenant's source-code hosts, for URL arithmetic.
     #[must_use]
-    pub fn integrations(&self) -> &[Integration] {
+    pub fn integrations(&self) -> &Integrations {
         &self.integrations
     }
 

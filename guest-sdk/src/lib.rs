@@ -54,8 +54,9 @@ mod glue;
 mod logging;
 mod outcome;
 mod processor;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
-mod url_arithmetic;
+pub mod url_arithmetic;
 pub mod yaml;
 
 pub use context::Context;
