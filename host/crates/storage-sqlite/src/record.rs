@@ -1,1 +1,295 @@
-//! Under construction (queue side).
+//! Recording runs: the one place where a run's results are written, fenced by its claim.
+//!
+//! All of one run is one transaction, and many small runs share one (DESIGN §7: up to 500 rows or 4 MiB). A run with more
+//! children than that places them first, in such transactions, each fenced too; that only adds and updates, so a run that
+//! loses its claim half way has removed nothing. What is removed goes with the last one.
+
+mod failure;
+mod reads_used;
+mod relations;
+mod success;
+
+use greenroom_model::{EntityRef, TenantId};
+use greenroom_storage::{
+    Child, Claim, Lane, Recorded, RunRecord, RunResult, StorageError, Success,
+};
+use rusqlite::params;
+
+use crate::SqliteStorage;
+use crate::children::edges::Source;
+use crate::children::{Giver, Placed, place};
+use crate::damage::value;
+use crate::entities::stored_ref;
+use crate::faults::insert_fault;
+use crate::statement;
+use crate::work::{Account, Finish, HeldItem, finish, held_item};
+use crate::writer::WriteTx;
+
+/// Rows of a transaction.
+const MAX_ROWS: usize = 500;
+/// Bytes of a transaction.
+const MAX_BYTES: usize = 4 << 20;
+
+/// A run with what was placed of its children in earlier transactions.
+struct Job {
+    record: RunRecord,
+    /// The refs this parent was let in for; `None` if its children are yet to be placed.
+    accepted: Option<Vec<EntityRef>>,
+}
+
+/// What a run is recorded onto.
+struct Target {
+    held: HeldItem,
+    entity_ref: EntityRef,
+    processed: Option<String>,
+    diagnostics: String,
+    orphan: bool,
+    waiting: bool,
+}
+
+/// Records runs in order; answers in the same order.
+pub(crate) async fn record(
+    storage: &SqliteStorage,
+    records: Vec<RunRecord>,
+) -> Result<Vec<Recorded>, StorageError> {
+    const OPERATION: &str = "record runs";
+    let mut outcomes = Vec::with_capacity(records.len());
+    let mut jobs = Vec::new();
+    let (mut rows, mut bytes) = (0, 0);
+    for mut record in records {
+        let size = size(&record);
+        if !jobs.is_empty() && (rows + size.0 > MAX_ROWS || bytes + size.1 > MAX_BYTES) {
+            let batch = std::mem::take(&mut jobs);
+            outcomes.extend(
+                storage
+                    .write(OPERATION, move |tx| batch_of(tx, batch))
+                    .await?,
+            );
+            (rows, bytes) = (0, 0);
+        }
+        let accepted = match place_ahead(storage, &mut record).await? {
+            Ahead::NotNeeded => None,
+            Ahead::Accepted(accepted) => Some(accepted),
+            Ahead::Lost => Some(Vec::new()),
+        };
+        rows += size.0;
+        bytes += size.1;
+        jobs.push(Job { record, accepted });
+    }
+    if !jobs.is_empty() {
+        outcomes.extend(
+            storage
+                .write(OPERATION, move |tx| batch_of(tx, jobs))
+                .await?,
+        );
+    }
+    Ok(outcomes)
+}
+
+/// Rows and bytes a run writes, roughly.
+fn size(record: &RunRecord) -> (usize, usize) {
+    match &record.result {
+        RunResult::Succeeded(success) => {
+            let children: usize = success
+                .children
+                .iter()
+                .map(|child| child.unprocessed.len())
+                .sum();
+            let rows =
+                3 + success.relations.len() + success.trace.len() + success.refresh_keys.len();
+            (
+                rows + 3 * success.children.len(),
+                success.processed.len() + success.caches.len() + children,
+            )
+        }
+        RunResult::Rejected(failure) => (3 + failure.trace.len(), 0),
+        RunResult::Skipped { .. } | RunResult::Waiting { .. } => (2, 0),
+    }
+}
+
+enum Ahead {
+    NotNeeded,
+    Accepted(Vec<EntityRef>),
+    Lost,
+}
+
+/// Places the children of a run with many of them, chunk by chunk.
+async fn place_ahead(
+    storage: &SqliteStorage,
+    record: &mut RunRecord,
+) -> Result<Ahead, StorageError> {
+    let RunResult::Succeeded(success) = &record.result else {
+        return Ok(Ahead::NotNeeded);
+    };
+    let bytes: usize = success
+        .children
+        .iter()
+        .map(|child| child.unprocessed.len())
+        .sum();
+    if success.children.len() <= MAX_ROWS && bytes <= MAX_BYTES {
+        return Ok(Ahead::NotNeeded);
+    }
+    let mut accepted = Vec::with_capacity(success.children.len());
+    for chunk in chunks(&success.children) {
+        let (claim, chunk) = (record.claim.clone(), chunk.to_vec());
+        let placed = storage
+            .write("place children", move |tx| {
+                let Some(target) = target(tx, &claim)? else {
+                    return Ok(None);
+                };
+                place_all(tx, &claim, &target, &chunk).map(Some)
+            })
+            .await?;
+        match placed {
+            Some(placed) => accepted.extend(placed),
+            None => return Ok(Ahead::Lost),
+        }
+    }
+    Ok(Ahead::Accepted(accepted))
+}
+
+/// Cuts children into transactions' worth; one larger than the bound goes alone.
+fn chunks(children: &[Child]) -> Vec<&[Child]> {
+    let mut chunks = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (index, child) in children.iter().enumerate() {
+        let full = index - start >= MAX_ROWS || bytes + child.unprocessed.len() > MAX_BYTES;
+        if full && index > start {
+            chunks.push(&children[start..index]);
+            (start, bytes) = (index, 0);
+        }
+        bytes += child.unprocessed.len();
+    }
+    chunks.push(&children[start..]);
+    chunks
+}
+
+/// Places children; answers the refs the parent was let in for.
+fn place_all(
+    tx: &mut WriteTx<'_>,
+    claim: &Claim,
+    target: &Target,
+    children: &[Child],
+) -> rusqlite::Result<Vec<EntityRef>> {
+    let asked = target.held.lane == Lane::OnRequest;
+    let giver = Giver {
+        tenant: claim.tenant,
+        source: Source::Parent(&target.entity_ref),
+        orphan: target.orphan,
+        new: if asked { Lane::OnRequest } else { Lane::New },
+        changed: if asked {
+            Lane::OnRequest
+        } else {
+            Lane::Changed
+        },
+    };
+    let mut accepted = Vec::with_capacity(children.len());
+    for child in children {
+        if place(tx, giver, child)? != Placed::Conflict {
+            accepted.push(child.entity_ref.clone());
+        }
+    }
+    Ok(accepted)
+}
+
+/// The fence: the entity of a claim that still holds.
+fn target(tx: &WriteTx<'_>, claim: &Claim) -> rusqlite::Result<Option<Target>> {
+    let Some(held) = held_item(tx, claim)? else {
+        return Ok(None);
+    };
+    statement::one(
+        tx,
+        "SELECT entity_ref, processed_entity, diagnostics, orphaned_at IS NOT NULL, waiting IS NOT NULL
+         FROM refresh_state WHERE tenant_id = ?1 AND entity_id = ?2",
+        params![claim.tenant.0, claim.uid.as_str()],
+        |row| {
+            Ok(Target {
+                held,
+                entity_ref: stored_ref(row, 0, "refresh_state.entity_ref")?,
+                processed: value(row, 1, "refresh_state.processed_entity")?,
+                diagnostics: value(row, 2, "refresh_state.diagnostics")?,
+                orphan: value(row, 3, "refresh_state.orphaned_at")?,
+                waiting: value(row, 4, "refresh_state.waiting")?,
+            })
+        },
+    )
+}
+
+fn batch_of(tx: &mut WriteTx<'_>, jobs: Vec<Job>) -> rusqlite::Result<Vec<Recorded>> {
+    let mut account = Account::default();
+    let mut outcomes = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let claim = &job.record.claim;
+        let Some(target) = target(tx, claim)? else {
+            outcomes.push(Recorded::LostClaim);
+            continue;
+        };
+        for fault in &job.record.faults {
+            insert_fault(tx, claim.tenant, fault)?;
+        }
+        account.recorded(
+            claim.tenant,
+            target.held.lane,
+            target.held.charged_us,
+            job.record.cpu_us,
+        );
+        let outcome = apply(tx, &job, &target)?;
+        finish(tx, claim, outcome)?;
+        outcomes.push(Recorded::Applied);
+    }
+    account.settle(tx)?;
+    Ok(outcomes)
+}
+
+fn apply(tx: &mut WriteTx<'_>, job: &Job, target: &Target) -> rusqlite::Result<Finish> {
+    let claim = &job.record.claim;
+    match &job.record.result {
+        RunResult::Succeeded(success) => {
+            apply_success(tx, claim, target, success, job.accepted.as_deref())
+        }
+        RunResult::Rejected(rejected) => failure::apply(tx, claim, target, rejected),
+        RunResult::Skipped { due } => {
+            if target.waiting {
+                set_waiting(tx, claim.tenant, claim, None)?;
+            }
+            Ok(due.map_or(Finish::Done, |due| Finish::Due(Lane::Changed, due)))
+        }
+        RunResult::Waiting { retry_at, reason } => {
+            set_waiting(tx, claim.tenant, claim, Some(reason))?;
+            Ok(Finish::Due(target.held.lane, *retry_at))
+        }
+    }
+}
+
+fn apply_success(
+    tx: &mut WriteTx<'_>,
+    claim: &Claim,
+    target: &Target,
+    success: &Success,
+    accepted: Option<&[EntityRef]>,
+) -> rusqlite::Result<Finish> {
+    match accepted {
+        Some(accepted) => success::apply(tx, claim, target, success, accepted)?,
+        None => {
+            let accepted = place_all(tx, claim, target, &success.children)?;
+            success::apply(tx, claim, target, success, &accepted)?;
+        }
+    }
+    Ok(success
+        .due
+        .map_or(Finish::Done, |due| Finish::Due(Lane::Changed, due)))
+}
+
+fn set_waiting(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    claim: &Claim,
+    reason: Option<&str>,
+) -> rusqlite::Result<()> {
+    tx.run(
+        "UPDATE refresh_state SET waiting = ?3, attempts = attempts + (?3 IS NOT NULL)
+         WHERE tenant_id = ?1 AND entity_id = ?2",
+        params![tenant.0, claim.uid.as_str(), reason],
+    )?;
+    Ok(())
+}

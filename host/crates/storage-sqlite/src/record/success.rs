@@ -1,0 +1,116 @@
+//! A run that kept its result: everything but its children, which are placed already.
+
+use std::collections::{BTreeSet, HashSet};
+
+use greenroom_model::EntityRef;
+use greenroom_storage::{Claim, Success};
+use rusqlite::params;
+
+use crate::children::conflicts;
+use crate::children::edges::{self, Source};
+use crate::damage::to_json;
+use crate::orphans;
+use crate::record::{Target, reads_used, relations};
+use crate::stitching::enqueue_stitch;
+use crate::writer::WriteTx;
+
+/// Stored numbers of `refresh_state.status`.
+const OK: i64 = 1;
+const PARTIAL: i64 = 2;
+
+/// Writes the body and its state, relations and keys by difference, and what the change makes necessary.
+pub(super) fn apply(
+    tx: &mut WriteTx<'_>,
+    claim: &Claim,
+    target: &Target,
+    success: &Success,
+    accepted: &[EntityRef],
+) -> rusqlite::Result<()> {
+    let tenant = claim.tenant;
+    let told = to_json(&success.diagnostics)?;
+    let memo = (!target.held.memo_cleared).then_some(&success.memo);
+    let now = tx.now_ms();
+    tx.run(
+        "UPDATE refresh_state SET processed_entity = ?3, cache = ?4, memo = ?5, trace = ?6, diagnostics = ?7,
+             status = ?8, dead_letter = 0, attempts = 0, waiting = NULL, last_run_at = ?9
+         WHERE tenant_id = ?1 AND entity_id = ?2",
+        params![
+            tenant.0,
+            claim.uid.as_str(),
+            success.processed,
+            success.caches,
+            memo.map(|memo| memo.as_bytes()),
+            to_json(&success.trace)?,
+            told,
+            if success.complete { OK } else { PARTIAL },
+            now
+        ],
+    )?;
+    reads_used::replace(tx, claim, &success.trace)?;
+    refresh_keys(tx, claim, &success.refresh_keys)?;
+    let mut stitches: BTreeSet<EntityRef> = relations::replace(tx, claim, &success.relations)?;
+    let same_body = target.processed.as_deref() == Some(success.processed.as_str());
+    if !same_body || target.diagnostics != told {
+        stitches.insert(target.entity_ref.clone());
+    }
+    for entity_ref in &stitches {
+        enqueue_stitch(tx, tenant, entity_ref)?;
+    }
+    if success.complete {
+        remove_edges(tx, claim, target, success, accepted)?;
+    }
+    Ok(())
+}
+
+/// Removes the edges this parent no longer emits (a run with errors removes nothing), and looks after the targets.
+fn remove_edges(
+    tx: &mut WriteTx<'_>,
+    claim: &Claim,
+    target: &Target,
+    success: &Success,
+    accepted: &[EntityRef],
+) -> rusqlite::Result<()> {
+    let tenant = claim.tenant;
+    let source = Source::Parent(&target.entity_ref);
+    let kept: HashSet<&EntityRef> = accepted.iter().collect();
+    let now = tx.now();
+    for gone in edges::targets(tx, tenant, source)? {
+        if !kept.contains(&gone) {
+            edges::remove(tx, tenant, source, &gone)?;
+            orphans::enqueue_check(tx, tenant, &gone, now)?;
+            // The bytes may be ours; another parent's are to be placed over them.
+            edges::requeue_parents(tx, tenant, &gone)?;
+        }
+    }
+    let emitted = success
+        .children
+        .iter()
+        .map(|child| &child.entity_ref)
+        .collect();
+    conflicts::retain(tx, tenant, source, &emitted)
+}
+
+fn refresh_keys(tx: &mut WriteTx<'_>, claim: &Claim, keys: &[String]) -> rusqlite::Result<()> {
+    let stored: HashSet<String> = crate::statement::all(
+        tx,
+        "SELECT key FROM refresh_keys WHERE tenant_id = ?1 AND entity_id = ?2",
+        params![claim.tenant.0, claim.uid.as_str()],
+        |row| crate::damage::value(row, 0, "refresh_keys.key"),
+    )?
+    .into_iter()
+    .collect();
+    let wanted: HashSet<&str> = keys.iter().map(String::as_str).collect();
+    for key in stored.iter().filter(|key| !wanted.contains(key.as_str())) {
+        tx.run(
+            "DELETE FROM refresh_keys WHERE tenant_id = ?1 AND entity_id = ?2 AND key = ?3",
+            params![claim.tenant.0, claim.uid.as_str(), key],
+        )?;
+    }
+    for key in wanted.into_iter().filter(|key| !stored.contains(*key)) {
+        tx.run(
+            "INSERT INTO refresh_keys (tenant_id, entity_id, key) VALUES (?1, ?2, ?3)",
+            params![claim.tenant.0, claim.uid.as_str(), key],
+        )?;
+    }
+    Ok(())
+}

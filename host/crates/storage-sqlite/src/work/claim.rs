@@ -1,0 +1,190 @@
+//! Claiming: whose turn it is.
+//!
+//! First lane *on request* of all tenants, each up to [`ON_REQUEST_HELD`] held items; then the ready lanes by lowest pass,
+//! where what is beyond that number in *on request* takes its turn like *changed*. A tenant gets at most half of a claim
+//! while another has due work. Every step either takes items or leaves its lane for this claim, so the loop ends.
+
+use std::collections::{HashMap, HashSet};
+
+use greenroom_model::TenantId;
+use greenroom_storage::{Claimed, Lane, WorkerId};
+use rusqlite::params;
+
+use crate::damage::{tenant_id, unsigned, value};
+use crate::statement;
+use crate::work::enqueue::read_lane;
+use crate::work::{lanes, take};
+use crate::writer::WriteTx;
+
+/// Items of lane *on request* a tenant may hold before the rest spills.
+const ON_REQUEST_HELD: i64 = 100;
+/// Length of a worker's lease; see `workers`.
+pub(crate) const LEASE_MS: i64 = 10_000;
+
+/// One claim under way.
+struct Turn {
+    limit: usize,
+    /// Lanes with nothing more to give.
+    empty: HashSet<(TenantId, Lane)>,
+    taken: HashMap<TenantId, usize>,
+    claimed: Vec<Claimed>,
+}
+
+/// A lane to take from, and how many.
+struct Pick {
+    tenant: TenantId,
+    lane: Lane,
+    items: usize,
+}
+
+/// Claims up to `limit` items.
+pub(super) fn claim(
+    tx: &mut WriteTx<'_>,
+    worker: &WorkerId,
+    limit: usize,
+    on_request_only: bool,
+) -> rusqlite::Result<Vec<Claimed>> {
+    lanes::promote(tx)?;
+    let mut turn = Turn {
+        limit,
+        empty: HashSet::new(),
+        taken: HashMap::new(),
+        claimed: Vec::new(),
+    };
+    while let Some(pick) = asked(tx, &turn)? {
+        turn.take(tx, worker, &pick)?;
+    }
+    if !on_request_only {
+        while let Some(pick) = fair(tx, &turn)? {
+            turn.take(tx, worker, &pick)?;
+        }
+    }
+    if !turn.claimed.is_empty() {
+        // No claim without a lease: else nothing would ever free its items.
+        tx.run(
+            "INSERT INTO workers (worker_id, expires_at) VALUES (?1, ?2)
+             ON CONFLICT (worker_id) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
+            params![worker.0, tx.now_ms() + LEASE_MS],
+        )?;
+    }
+    Ok(turn.claimed)
+}
+
+impl Turn {
+    fn left(&self) -> usize {
+        self.limit - self.claimed.len()
+    }
+
+    fn taken_by(&self, tenant: TenantId) -> usize {
+        self.taken.get(&tenant).copied().unwrap_or(0)
+    }
+
+    fn take(
+        &mut self,
+        tx: &mut WriteTx<'_>,
+        worker: &WorkerId,
+        pick: &Pick,
+    ) -> rusqlite::Result<()> {
+        let items = take::take(tx, worker, pick.tenant, pick.lane, pick.items)?;
+        if items.len() < pick.items {
+            self.empty.insert((pick.tenant, pick.lane));
+        }
+        *self.taken.entry(pick.tenant).or_default() += items.len();
+        self.claimed.extend(items);
+        Ok(())
+    }
+}
+
+/// The next lane *on request*.
+fn asked(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
+    if turn.left() == 0 {
+        return Ok(None);
+    }
+    let mut ready = tx.prepare_cached(
+        "SELECT tenant_id, held FROM tenant_lanes WHERE ready = 1 AND lane = 0 ORDER BY pass",
+    )?;
+    let mut rows = ready.query([])?;
+    while let Some(row) = rows.next()? {
+        let tenant = tenant_id(row, 0, "tenant_lanes.tenant_id")?;
+        let room = ON_REQUEST_HELD - value::<i64>(row, 1, "tenant_lanes.held")?;
+        if room > 0 && !turn.empty.contains(&(tenant, Lane::OnRequest)) {
+            return Ok(Some(Pick {
+                tenant,
+                lane: Lane::OnRequest,
+                items: turn.left().min(room as usize),
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// The next lane by pass. A tenant with half of the claim goes again only if nobody else can.
+fn fair(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
+    let left = turn.left();
+    if left == 0 {
+        return Ok(None);
+    }
+    let half = turn.limit.div_ceil(2);
+    let step = (turn.limit / 8).max(1);
+    let mut within: Option<Pick> = None;
+    let mut beyond: Option<Pick> = None;
+    let (mut lanes, mut others) = (0, false);
+    let mut ready = tx.prepare_cached(
+        "SELECT tenant_id, lane, held, max_held FROM tenant_lanes WHERE ready = 1 ORDER BY pass",
+    )?;
+    let mut rows = ready.query([])?;
+    while let Some(row) = rows.next()? {
+        let tenant = tenant_id(row, 0, "tenant_lanes.tenant_id")?;
+        let lane = read_lane(row, 1, "tenant_lanes.lane")?;
+        let held: i64 = value(row, 2, "tenant_lanes.held")?;
+        let max_held = unsigned(row, 3, "tenant_lanes.max_held")?;
+        let room = max_held.saturating_sub(held_by(tx, tenant)?);
+        let done = turn.empty.contains(&(tenant, lane));
+        if done || room == 0 || (lane == Lane::OnRequest && held < ON_REQUEST_HELD) {
+            continue;
+        }
+        let items = left.min(usize::try_from(room).unwrap_or(usize::MAX));
+        lanes += 1;
+        let known = within.as_ref().or(beyond.as_ref());
+        others |= known.is_some_and(|known| known.tenant != tenant);
+        let slot = if turn.taken_by(tenant) < half {
+            &mut within
+        } else {
+            &mut beyond
+        };
+        slot.get_or_insert(Pick {
+            tenant,
+            lane,
+            items,
+        });
+        if within.is_some() && others {
+            break;
+        }
+    }
+    // Small steps keep to the order of passes; a lane that is alone gives all in one.
+    Ok(match within {
+        Some(pick) => {
+            let most = match (others, lanes) {
+                (true, _) => step.min(half - turn.taken_by(pick.tenant)),
+                (false, 1) => left,
+                (false, _) => step,
+            };
+            Some(Pick {
+                items: pick.items.min(most),
+                ..pick
+            })
+        }
+        None => beyond,
+    })
+}
+
+/// Items a tenant holds in all lanes.
+fn held_by(tx: &WriteTx<'_>, tenant: TenantId) -> rusqlite::Result<u64> {
+    let held = statement::one(
+        tx,
+        "SELECT coalesce(sum(held), 0) FROM tenant_lanes WHERE tenant_id = ?1",
+        params![tenant.0],
+        |row| unsigned(row, 0, "tenant_lanes.held"),
+    )?;
+    Ok(held.unwrap_or(0))
+}
