@@ -14,6 +14,8 @@
 
 mod audit;
 mod changes;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod entities;
 mod error;
 mod faults;

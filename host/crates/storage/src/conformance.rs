@@ -1,0 +1,136 @@
+//! The conformance suite: what every backend must do, said once (house style §8).
+//!
+//! A backend's own test runs it by [`storage_conformance!`](crate::storage_conformance) with a function that opens a new
+//! database and calls the test with it. The tests know nothing of SQL, and time passes only where they turn the clock.
+
+pub mod blobs;
+pub mod changes;
+pub mod faults;
+pub mod processors;
+pub mod reads;
+pub mod runs;
+pub mod tenants;
+pub mod tokens;
+
+use crate::{NewTenant, Storage};
+use greenroom_model::{Clock, ProcessorName, TenantId, TenantName, Timestamp};
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Text that breaks a statement put together from strings, a C string, a LIKE pattern or a careless escape.
+pub const HOSTILE_TEXT: &str = "a'b\"c\\d\0e`;--%_\u{2028}\u{feff}\u{1f600}\r\n\t{}[]$1?1";
+
+/// A clock that stands until it is turned.
+#[derive(Debug)]
+pub struct TestClock(AtomicI64);
+
+impl TestClock {
+    /// A clock that stands at 2026-01-01T00:00:00Z.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(AtomicI64::new(1_767_225_600_000))
+    }
+
+    /// Turns the clock, backwards if `milliseconds` is negative.
+    pub fn advance(&self, milliseconds: i64) {
+        self.0.fetch_add(milliseconds, Ordering::SeqCst);
+    }
+}
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Creates a tenant of that name, with a secret and an epoch made of it.
+pub async fn tenant(storage: &dyn Storage, name: &str) -> TenantId {
+    let created = storage
+        .create_tenant(NewTenant {
+            name: TenantName::parse(name).expect("the suite's tenant names are well-formed"),
+            secret: [7; 32],
+            epoch: format!("epoch-{name}"),
+        })
+        .await
+        .expect("a tenant can be created");
+    created.expect("the name is not taken").id
+}
+
+/// A processor's name.
+#[must_use]
+pub fn processor_name(name: &str) -> ProcessorName {
+    ProcessorName::parse(name).expect("the suite's processor names are well-formed")
+}
+
+/// Makes one `#[test]` of each test of the suite, in a module for each group. `$run` is the path of a function that
+/// opens an empty database and runs the test on it:
+/// `fn run(test: impl for<'a> FnOnce(&'a dyn Storage, &'a TestClock) -> Pin<Box<dyn Future<Output = ()> + 'a>>)`.
+#[macro_export]
+macro_rules! storage_conformance {
+    ($run:path) => {
+        $crate::storage_conformance!(@group $run, tenants, [
+            a_tenant_is_found_by_name_and_id,
+            a_name_is_taken_once_and_an_id_never_comes_back,
+            deleting_a_tenant_takes_everything_in_it_and_nothing_else,
+            settings_have_a_version_that_rises_with_each_change,
+        ]);
+        $crate::storage_conformance!(@group $run, tokens, [
+            a_token_is_stored_listed_and_revoked,
+            a_tenants_tokens_are_its_own,
+            hostile_text_comes_back_as_it_was,
+            the_audit_log_keeps_order_and_tenant,
+        ]);
+        $crate::storage_conformance!(@group $run, processors, [
+            a_processor_is_created_once,
+            settings_are_replaced_and_raise_the_pipeline_version,
+            a_revision_is_numbered_and_known_by_its_bytes,
+            only_a_ready_revision_becomes_current,
+            an_inspection_ends_once,
+            deleting_a_processor_takes_its_revisions,
+            a_tenants_processors_are_its_own,
+        ]);
+        $crate::storage_conformance!(@group $run, blobs, [
+            a_blob_comes_back_whole,
+            a_blob_is_replaced_and_removed,
+            component_and_artifacts_of_one_digest_are_apart,
+            a_blob_no_revision_names_is_swept,
+        ]);
+        $crate::storage_conformance!(@group $run, reads, [
+            every_outcome_comes_back,
+            an_unchanged_read_keeps_its_body_and_a_changed_one_does_not,
+            an_unused_read_is_dropped_when_its_time_comes,
+            a_tenants_reads_are_its_own,
+        ]);
+        $crate::storage_conformance!(@group $run, runs, [
+            a_run_is_claimed_once_and_finished_by_its_worker,
+            a_cancelled_run_is_not_finished,
+            runs_of_a_dead_worker_are_queued_again,
+            one_tenant_takes_at_most_half_while_others_wait,
+            runs_are_kept_for_a_day,
+        ]);
+        $crate::storage_conformance!(@group $run, faults, [
+            a_processor_without_faults_has_none,
+        ]);
+        $crate::storage_conformance!(@group $run, changes, [
+            a_new_log_is_empty_and_a_gone_one_is_none,
+            the_data_version_changes_with_every_commit,
+        ]);
+    };
+    (@group $run:path, $group:ident, [$($test:ident),* $(,)?]) => {
+        mod $group {
+            $(
+                #[test]
+                fn $test() {
+                    $run(|storage, clock| {
+                        ::std::boxed::Box::pin($crate::conformance::$group::$test(storage, clock))
+                    });
+                }
+            )*
+        }
+    };
+}

@@ -1,0 +1,278 @@
+//! Processors and their revisions.
+#![expect(clippy::unwrap_used, reason = "a test suite: an error is a failure")]
+
+use super::{HOSTILE_TEXT, TestClock, processor_name, tenant};
+use crate::{NewRevision, ProcessorSettings, Revision, RevisionState, Storage};
+use greenroom_model::{Clock, Digest, TenantId};
+use serde_json::json;
+
+fn ready() -> RevisionState {
+    RevisionState::Ready {
+        descriptor: HOSTILE_TEXT.into(),
+    }
+}
+
+async fn add(storage: &dyn Storage, tenant: TenantId, name: &str, bytes: &str) -> Revision {
+    let digest = Digest::of(bytes);
+    let added = storage
+        .add_revision(tenant, &processor_name(name), &digest, bytes.len() as u64)
+        .await
+        .unwrap();
+    match added.unwrap() {
+        NewRevision::Added(revision) => revision,
+        NewRevision::Known(revision) => panic!("revision {} is known already", revision.number),
+    }
+}
+
+/// Creating it again answers the one that is there.
+pub async fn a_processor_is_created_once(storage: &dyn Storage, clock: &TestClock) {
+    let tenant = tenant(storage, "acme").await;
+    let name = processor_name("owner");
+    let created = storage.create_processor(tenant, &name).await.unwrap();
+    assert_eq!(created.settings, ProcessorSettings::default());
+    assert_eq!(created.current, None);
+    let created_at = clock.now();
+    clock.advance(1000);
+    let again = storage.create_processor(tenant, &name).await.unwrap();
+    assert_eq!(again.created_at, created_at);
+    storage
+        .create_processor(tenant, &processor_name("a"))
+        .await
+        .unwrap();
+    let listed = storage.list_processors(tenant).await.unwrap();
+    let names: Vec<_> = listed
+        .iter()
+        .map(|processor| processor.name.as_str())
+        .collect();
+    assert_eq!(names, ["a", "owner"]);
+    let missing = processor_name("b");
+    assert!(
+        storage
+            .find_processor(tenant, &missing)
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+/// All settings come back, and each change is seen in the version.
+pub async fn settings_are_replaced_and_raise_the_pipeline_version(
+    storage: &dyn Storage,
+    _clock: &TestClock,
+) {
+    let tenant = tenant(storage, "acme").await;
+    let name = processor_name("owner");
+    assert_eq!(storage.pipeline_version(tenant).await.unwrap(), 0);
+    storage.create_processor(tenant, &name).await.unwrap();
+    let before = storage.pipeline_version(tenant).await.unwrap();
+    let settings = ProcessorSettings {
+        priority: Some(-3),
+        config: Some(json!({"b": HOSTILE_TEXT, "a": [1, 2.5, null]})),
+        limits: Some(json!({"fuel": 5})),
+        grants: Some(vec!["origin".into(), HOSTILE_TEXT.into()]),
+        enabled: false,
+    };
+    assert!(
+        storage
+            .put_processor_settings(tenant, &name, settings.clone())
+            .await
+            .unwrap()
+    );
+    let found = storage
+        .find_processor(tenant, &name)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(found.settings, settings);
+    assert!(storage.pipeline_version(tenant).await.unwrap() > before);
+    let missing = processor_name("b");
+    assert!(
+        !storage
+            .put_processor_settings(tenant, &missing, settings)
+            .await
+            .unwrap()
+    );
+}
+
+/// Numbers count from 1 within the processor; the same bytes are the same revision.
+pub async fn a_revision_is_numbered_and_known_by_its_bytes(
+    storage: &dyn Storage,
+    clock: &TestClock,
+) {
+    let tenant = tenant(storage, "acme").await;
+    let (a, b) = (processor_name("a"), processor_name("b"));
+    let digest = Digest::of("one");
+    assert!(
+        storage
+            .add_revision(tenant, &a, &digest, 3)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    storage.create_processor(tenant, &a).await.unwrap();
+    storage.create_processor(tenant, &b).await.unwrap();
+    let first = add(storage, tenant, "a", "one").await;
+    assert_eq!((first.number, first.bytes), (1, 3));
+    assert_eq!(first.state, RevisionState::Inspecting);
+    assert_eq!(first.created_at, clock.now());
+    assert_eq!(add(storage, tenant, "a", "two").await.number, 2);
+    assert_eq!(add(storage, tenant, "b", "one").await.number, 1);
+    let known = storage
+        .add_revision(tenant, &a, &digest, 3)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(matches!(known, NewRevision::Known(revision) if revision.number == 1));
+    let listed = storage.list_revisions(tenant, &a).await.unwrap();
+    let numbers: Vec<_> = listed.iter().map(|revision| revision.number).collect();
+    assert_eq!(numbers, [2, 1]);
+    let found = storage.find_revision(tenant, &a, 1).await.unwrap().unwrap();
+    assert_eq!(found.digest, digest);
+    assert!(
+        storage
+            .find_revision(tenant, &a, 3)
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+/// Neither an inspecting nor a rejected nor a missing revision; rolling back is activating again.
+pub async fn only_a_ready_revision_becomes_current(storage: &dyn Storage, clock: &TestClock) {
+    let tenant = tenant(storage, "acme").await;
+    let name = processor_name("a");
+    storage.create_processor(tenant, &name).await.unwrap();
+    for bytes in ["one", "two", "three"] {
+        add(storage, tenant, "a", bytes).await;
+    }
+    let rejected = RevisionState::Rejected {
+        reason: HOSTILE_TEXT.into(),
+    };
+    storage
+        .finish_inspection(tenant, &name, 1, ready())
+        .await
+        .unwrap();
+    storage
+        .finish_inspection(tenant, &name, 2, rejected)
+        .await
+        .unwrap();
+    let before = storage.pipeline_version(tenant).await.unwrap();
+    for number in [2, 3, 4] {
+        assert!(
+            !storage
+                .activate_revision(tenant, &name, number)
+                .await
+                .unwrap()
+        );
+    }
+    assert_eq!(storage.pipeline(tenant).await.unwrap().0, before);
+    assert!(storage.pipeline(tenant).await.unwrap().1.is_empty());
+
+    assert!(storage.activate_revision(tenant, &name, 1).await.unwrap());
+    let (version, pipeline) = storage.pipeline(tenant).await.unwrap();
+    assert!(version > before);
+    assert_eq!(pipeline.len(), 1);
+    assert_eq!(pipeline[0].0.current, Some(1));
+    assert_eq!(pipeline[0].1.state, ready());
+    assert_eq!(pipeline[0].1.activated_at, Some(clock.now()));
+
+    storage
+        .finish_inspection(tenant, &name, 3, ready())
+        .await
+        .unwrap();
+    assert!(storage.activate_revision(tenant, &name, 3).await.unwrap());
+    assert!(storage.activate_revision(tenant, &name, 1).await.unwrap());
+    assert_eq!(storage.pipeline(tenant).await.unwrap().1[0].1.number, 1);
+
+    // A processor that is off is not part of the pipeline.
+    let off = ProcessorSettings {
+        enabled: false,
+        ..ProcessorSettings::default()
+    };
+    storage
+        .put_processor_settings(tenant, &name, off)
+        .await
+        .unwrap();
+    assert!(storage.pipeline(tenant).await.unwrap().1.is_empty());
+}
+
+/// Two workers may inspect the same upload; the first verdict stands.
+pub async fn an_inspection_ends_once(storage: &dyn Storage, _clock: &TestClock) {
+    let tenant = tenant(storage, "acme").await;
+    let name = processor_name("a");
+    storage.create_processor(tenant, &name).await.unwrap();
+    add(storage, tenant, "a", "one").await;
+    assert!(
+        storage
+            .finish_inspection(tenant, &name, 1, ready())
+            .await
+            .unwrap()
+    );
+    let rejected = RevisionState::Rejected {
+        reason: "no".into(),
+    };
+    assert!(
+        !storage
+            .finish_inspection(tenant, &name, 1, rejected)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !storage
+            .finish_inspection(tenant, &name, 2, ready())
+            .await
+            .unwrap()
+    );
+    let found = storage
+        .find_revision(tenant, &name, 1)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(found.state, ready());
+}
+
+/// It leaves the pipeline with everything of it.
+pub async fn deleting_a_processor_takes_its_revisions(storage: &dyn Storage, _clock: &TestClock) {
+    let tenant = tenant(storage, "acme").await;
+    let name = processor_name("a");
+    assert!(!storage.delete_processor(tenant, &name).await.unwrap());
+    storage.create_processor(tenant, &name).await.unwrap();
+    add(storage, tenant, "a", "one").await;
+    storage
+        .finish_inspection(tenant, &name, 1, ready())
+        .await
+        .unwrap();
+    storage.activate_revision(tenant, &name, 1).await.unwrap();
+    let before = storage.pipeline_version(tenant).await.unwrap();
+    assert!(storage.delete_processor(tenant, &name).await.unwrap());
+    let (version, pipeline) = storage.pipeline(tenant).await.unwrap();
+    assert!(version > before);
+    assert!(pipeline.is_empty());
+    assert!(
+        storage
+            .list_revisions(tenant, &name)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(!storage.activate_revision(tenant, &name, 1).await.unwrap());
+}
+
+/// The same name in another tenant is another processor.
+pub async fn a_tenants_processors_are_its_own(storage: &dyn Storage, _clock: &TestClock) {
+    let (a, b) = (tenant(storage, "a").await, tenant(storage, "b").await);
+    let name = processor_name("p");
+    storage.create_processor(a, &name).await.unwrap();
+    add(storage, a, "p", "one").await;
+    assert!(storage.find_processor(b, &name).await.unwrap().is_none());
+    assert!(storage.find_revision(b, &name, 1).await.unwrap().is_none());
+    assert!(
+        !storage
+            .finish_inspection(b, &name, 1, ready())
+            .await
+            .unwrap()
+    );
+    assert!(!storage.delete_processor(b, &name).await.unwrap());
+    assert_eq!(storage.pipeline_version(b).await.unwrap(), 0);
+    assert_eq!(storage.list_revisions(a, &name).await.unwrap().len(), 1);
+}

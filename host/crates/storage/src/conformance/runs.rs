@@ -1,0 +1,189 @@
+//! Runs on request.
+#![expect(clippy::unwrap_used, reason = "a test suite: an error is a failure")]
+
+use super::{HOSTILE_TEXT, TestClock, tenant};
+use crate::{NewRun, Run, RunId, RunKind, RunState, Storage, WorkerId};
+use greenroom_model::{Clock, TenantId};
+
+fn run_id(id: &str) -> RunId {
+    RunId(id.into())
+}
+
+async fn create(storage: &dyn Storage, tenant: TenantId, id: &str) {
+    let run = NewRun {
+        id: run_id(id),
+        kind: RunKind::DryRunLocation,
+        request: HOSTILE_TEXT.into(),
+    };
+    storage.create_run(tenant, run).await.unwrap();
+}
+
+/// A worker with a lease.
+async fn worker(storage: &dyn Storage, name: &str) -> WorkerId {
+    let worker = WorkerId(name.into());
+    storage.renew_lease(&worker).await.unwrap();
+    worker
+}
+
+async fn find(storage: &dyn Storage, tenant: TenantId, id: &str) -> Run {
+    storage
+        .find_run(tenant, &run_id(id))
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+/// Nobody else ends it, and no other tenant sees it.
+pub async fn a_run_is_claimed_once_and_finished_by_its_worker(
+    storage: &dyn Storage,
+    clock: &TestClock,
+) {
+    let (a, b) = (tenant(storage, "a").await, tenant(storage, "b").await);
+    create(storage, a, "r").await;
+    let (one, two) = (worker(storage, "w1").await, worker(storage, "w2").await);
+    assert!(storage.find_run(b, &run_id("r")).await.unwrap().is_none());
+    let claimed = storage.claim_runs(&one, 5).await.unwrap();
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(claimed[0].tenant, a);
+    assert_eq!(claimed[0].kind, RunKind::DryRunLocation);
+    assert_eq!(claimed[0].state, RunState::Running);
+    assert_eq!(claimed[0].request, HOSTILE_TEXT);
+    assert_eq!(claimed[0].created_at, clock.now());
+    assert!(storage.claim_runs(&two, 5).await.unwrap().is_empty());
+    assert!(
+        !storage
+            .finish_run(a, &run_id("r"), &two, "{}")
+            .await
+            .unwrap()
+    );
+    assert!(
+        !storage
+            .finish_run(b, &run_id("r"), &one, "{}")
+            .await
+            .unwrap()
+    );
+    assert!(
+        storage
+            .finish_run(a, &run_id("r"), &one, HOSTILE_TEXT)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !storage
+            .finish_run(a, &run_id("r"), &one, "{}")
+            .await
+            .unwrap()
+    );
+    let run = find(storage, a, "r").await;
+    assert_eq!(run.state, RunState::Done);
+    assert_eq!(run.result.as_deref(), Some(HOSTILE_TEXT));
+}
+
+/// Cancelling ends a queued or running run; a done one stays done.
+pub async fn a_cancelled_run_is_not_finished(storage: &dyn Storage, _clock: &TestClock) {
+    let tenant = tenant(storage, "acme").await;
+    let worker = worker(storage, "w").await;
+    create(storage, tenant, "queued").await;
+    storage.cancel_run(tenant, &run_id("queued")).await.unwrap();
+    assert!(storage.claim_runs(&worker, 5).await.unwrap().is_empty());
+    create(storage, tenant, "running").await;
+    storage.claim_runs(&worker, 5).await.unwrap();
+    storage
+        .cancel_run(tenant, &run_id("running"))
+        .await
+        .unwrap();
+    assert!(
+        !storage
+            .finish_run(tenant, &run_id("running"), &worker, "{}")
+            .await
+            .unwrap()
+    );
+    assert_eq!(
+        find(storage, tenant, "running").await.state,
+        RunState::Cancelled
+    );
+    create(storage, tenant, "done").await;
+    storage.claim_runs(&worker, 5).await.unwrap();
+    assert!(
+        storage
+            .finish_run(tenant, &run_id("done"), &worker, "{}")
+            .await
+            .unwrap()
+    );
+    storage.cancel_run(tenant, &run_id("done")).await.unwrap();
+    assert_eq!(find(storage, tenant, "done").await.state, RunState::Done);
+    storage
+        .cancel_run(tenant, &run_id("missing"))
+        .await
+        .unwrap();
+}
+
+/// The lease is what holds a run: with it the run is taken again, and the first worker's answer is refused.
+pub async fn runs_of_a_dead_worker_are_queued_again(storage: &dyn Storage, clock: &TestClock) {
+    let tenant = tenant(storage, "acme").await;
+    create(storage, tenant, "r").await;
+    let first = worker(storage, "w1").await;
+    storage.claim_runs(&first, 5).await.unwrap();
+    clock.advance(9_000);
+    let second = worker(storage, "w2").await;
+    assert!(storage.claim_runs(&second, 5).await.unwrap().is_empty());
+    clock.advance(2_000);
+    assert_eq!(storage.claim_runs(&second, 5).await.unwrap().len(), 1);
+    assert!(
+        !storage
+            .finish_run(tenant, &run_id("r"), &first, "{}")
+            .await
+            .unwrap()
+    );
+    assert!(
+        storage
+            .finish_run(tenant, &run_id("r"), &second, "{}")
+            .await
+            .unwrap()
+    );
+    // Also when its end was told and not waited for.
+    create(storage, tenant, "r2").await;
+    storage.claim_runs(&second, 5).await.unwrap();
+    storage.expire_worker(&second).await.unwrap();
+    let third = worker(storage, "w3").await;
+    assert_eq!(storage.claim_runs(&third, 5).await.unwrap().len(), 1);
+}
+
+/// A tenant with many runs leaves room, and takes it all where nobody else waits.
+pub async fn one_tenant_takes_at_most_half_while_others_wait(
+    storage: &dyn Storage,
+    clock: &TestClock,
+) {
+    let (many, few) = (tenant(storage, "many").await, tenant(storage, "few").await);
+    for number in 0..20 {
+        create(storage, many, &format!("m{number}")).await;
+    }
+    clock.advance(1);
+    create(storage, few, "f0").await;
+    create(storage, few, "f1").await;
+    let worker = worker(storage, "w").await;
+    let claimed = storage.claim_runs(&worker, 4).await.unwrap();
+    let ids: Vec<_> = claimed.iter().map(|run| run.id.0.as_str()).collect();
+    assert_eq!(ids, ["m0", "m1", "f0", "f1"]);
+    assert_eq!(storage.claim_runs(&worker, 4).await.unwrap().len(), 4);
+    assert!(storage.claim_runs(&worker, 0).await.unwrap().is_empty());
+}
+
+/// Then they are swept.
+pub async fn runs_are_kept_for_a_day(storage: &dyn Storage, clock: &TestClock) {
+    let tenant = tenant(storage, "acme").await;
+    create(storage, tenant, "old").await;
+    clock.advance(23 * 3_600_000);
+    create(storage, tenant, "young").await;
+    assert_eq!(storage.sweep().await.unwrap(), 0);
+    clock.advance(2 * 3_600_000);
+    assert_eq!(storage.sweep().await.unwrap(), 1);
+    assert!(
+        storage
+            .find_run(tenant, &run_id("old"))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    find(storage, tenant, "young").await;
+}
