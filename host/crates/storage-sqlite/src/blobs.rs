@@ -258,3 +258,35 @@ fn get(conn: &Connection, tenant: TenantId, blob: &Blob) -> rusqlite::Result<Opt
     }
     Ok(Some(Bytes::from(bytes)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use greenroom_storage::Maintenance;
+    use greenroom_storage::conformance::tenant;
+
+    use crate::sqlite_storage::tests::{block_on, new_storage};
+
+    #[test]
+    fn an_upload_that_was_cut_off_is_never_seen_and_swept_after_an_hour() {
+        let (storage, clock, _directory) = new_storage();
+        block_on(async {
+            let tenant = tenant(&storage, "a").await;
+            let blob = Blob {
+                kind: BlobKind::Component,
+                digest: Digest::of("x"),
+            };
+            let part = Bytes::from(vec![0; 600_000]);
+            storage
+                .write("stage", move |tx| stage(tx, tenant, "v", 0, &part))
+                .await
+                .unwrap();
+            assert!(storage.get_blob(tenant, &blob).await.unwrap().is_none());
+            assert_eq!(storage.sweep().await.unwrap(), 0);
+            clock.advance(3_600_001);
+            assert_eq!(storage.sweep().await.unwrap(), 4);
+            assert_eq!(storage.sweep().await.unwrap(), 0);
+        });
+    }
+}

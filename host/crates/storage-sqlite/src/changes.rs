@@ -97,3 +97,113 @@ fn read_change(row: &Row<'_>) -> rusqlite::Result<Change> {
         at: timestamp(row, 4, "changes.at")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use greenroom_model::{EntityRef, EntityUid};
+    use greenroom_storage::Maintenance;
+    use greenroom_storage::conformance::tenant;
+
+    use crate::log::append_change;
+    use crate::sqlite_storage::tests::{block_on, new_storage};
+
+    async fn append(storage: &SqliteStorage, tenant: TenantId, count: usize) -> u64 {
+        let entity_ref = EntityRef::parse("component:default/a").unwrap();
+        let uid = EntityUid::new("u");
+        storage
+            .write("append", move |tx| {
+                let mut last = 0;
+                for _ in 0..count {
+                    last = append_change(tx, tenant, ChangeKind::Upsert, &entity_ref, &uid)?;
+                }
+                Ok(last)
+            })
+            .await
+            .unwrap()
+    }
+
+    #[test]
+    fn a_log_is_numbered_without_gaps_and_trimmed_from_the_front() {
+        let (storage, clock, _directory) = new_storage();
+        block_on(async {
+            let (a, b) = (tenant(&storage, "a").await, tenant(&storage, "b").await);
+            assert_eq!(append(&storage, a, 3).await, 3);
+            assert_eq!(append(&storage, b, 1).await, 1);
+            clock.advance(8 * 86_400_000);
+            assert_eq!(append(&storage, a, 2).await, 5);
+            let changes = storage.changes_after(a, 1, 3).await.unwrap().unwrap();
+            let numbers: Vec<_> = changes.iter().map(|change| change.seq).collect();
+            assert_eq!(numbers, [2, 3, 4]);
+            assert_eq!(changes[0].kind, ChangeKind::Upsert);
+
+            assert_eq!(storage.sweep().await.unwrap(), 4);
+            assert!(storage.changes_after(a, 2, 9).await.unwrap().is_none());
+            assert_eq!(
+                storage.changes_after(a, 3, 9).await.unwrap().unwrap().len(),
+                2
+            );
+            assert_eq!(
+                storage.changes_after(a, 5, 9).await.unwrap().unwrap().len(),
+                0
+            );
+            // All of b's are gone: only its end is still a place to follow from.
+            assert!(storage.changes_after(b, 0, 9).await.unwrap().is_none());
+            assert_eq!(
+                storage.changes_after(b, 1, 9).await.unwrap().unwrap().len(),
+                0
+            );
+            assert_eq!(append(&storage, b, 1).await, 2);
+            assert_eq!(
+                storage.changes_after(b, 1, 9).await.unwrap().unwrap().len(),
+                1
+            );
+        });
+    }
+
+    #[test]
+    fn a_failed_transaction_leaves_no_gap_and_a_gone_tenant_no_change() {
+        let (storage, _clock, _directory) = new_storage();
+        block_on(async {
+            let a = tenant(&storage, "a").await;
+            let uid = EntityUid::new("u");
+            let entity_ref = EntityRef::parse("component:default/a").unwrap();
+            let failed = storage
+                .write::<(), _>("fail", move |tx| {
+                    append_change(tx, a, ChangeKind::Delete, &entity_ref, &uid)?;
+                    Err(rusqlite::Error::QueryReturnedNoRows)
+                })
+                .await;
+            assert!(failed.is_err());
+            assert_eq!(append(&storage, a, 1).await, 1);
+            assert_eq!(append(&storage, TenantId(99), 1).await, 0);
+            assert!(
+                storage
+                    .changes_after(TenantId(99), 0, 9)
+                    .await
+                    .unwrap()
+                    .unwrap()
+                    .is_empty()
+            );
+        });
+    }
+
+    #[test]
+    fn a_clock_set_back_makes_no_gap_in_what_is_kept() {
+        let (storage, clock, _directory) = new_storage();
+        block_on(async {
+            let a = tenant(&storage, "a").await;
+            append(&storage, a, 1).await;
+            clock.advance(-30 * 86_400_000);
+            append(&storage, a, 1).await;
+            clock.advance(30 * 86_400_000);
+            // The second is old by its time, but lies behind a young one.
+            assert_eq!(storage.sweep().await.unwrap(), 0);
+            assert_eq!(
+                storage.changes_after(a, 0, 9).await.unwrap().unwrap().len(),
+                2
+            );
+        });
+    }
+}

@@ -116,3 +116,91 @@ fn read_fault(row: &Row<'_>) -> rusqlite::Result<FaultRecord> {
         request: value(row, 13, "faults.request")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use greenroom_model::{Clock, Digest, EntityRef, Timestamp};
+    use greenroom_storage::Maintenance;
+    use greenroom_storage::conformance::{HOSTILE_TEXT, processor_name};
+
+    use crate::sqlite_storage::tests::{block_on, new_storage};
+
+    fn fault(id: usize, processor: &str, at: Timestamp) -> FaultRecord {
+        FaultRecord {
+            id: id.to_string(),
+            at,
+            processor: processor_name(processor),
+            revision: Digest::of("revision"),
+            stage: Stage::PostProcess,
+            entity_ref: EntityRef::parse("component:default/a").unwrap(),
+            fault: "out-of-fuel".into(),
+            message: HOSTILE_TEXT.into(),
+            fuel: u64::MAX,
+            peak_memory_bytes: 64 << 20,
+            cpu_us: 5,
+            backtrace: "[]".into(),
+            log: HOSTILE_TEXT.into(),
+            request: Some(HOSTILE_TEXT.into()),
+        }
+    }
+
+    #[test]
+    fn the_newest_hundred_of_each_processor_are_kept_for_thirty_days() {
+        let (storage, clock, _directory) = new_storage();
+        let (tenant, now) = (TenantId(1), clock.now());
+        block_on(async {
+            storage
+                .write("insert", move |tx| {
+                    for id in 0..130 {
+                        insert_fault(tx, tenant, &fault(id, "p", now))?;
+                    }
+                    insert_fault(tx, tenant, &fault(0, "q", now))
+                })
+                .await
+                .unwrap();
+            let p = processor_name("p");
+            let kept = storage.list_faults(tenant, &p, 1000).await.unwrap();
+            assert_eq!(kept.len(), 100);
+            assert_eq!((kept[0].id.as_str(), kept[99].id.as_str()), ("129", "30"));
+            assert_eq!(kept[0].request, None);
+            assert_eq!(kept[0].fuel, i64::MAX as u64);
+            assert_eq!(storage.list_faults(tenant, &p, 3).await.unwrap().len(), 3);
+            let found = storage
+                .find_fault(tenant, &p, "129")
+                .await
+                .unwrap()
+                .unwrap();
+            assert_eq!(found.request.as_deref(), Some(HOSTILE_TEXT));
+            assert_eq!(found.message, HOSTILE_TEXT);
+            assert_eq!(found.stage, Stage::PostProcess);
+            assert!(
+                storage
+                    .find_fault(tenant, &p, "29")
+                    .await
+                    .unwrap()
+                    .is_none()
+            );
+            assert!(
+                storage
+                    .find_fault(TenantId(2), &p, "129")
+                    .await
+                    .unwrap()
+                    .is_none()
+            );
+            assert_eq!(
+                storage
+                    .list_faults(tenant, &processor_name("q"), 9)
+                    .await
+                    .unwrap()
+                    .len(),
+                1
+            );
+
+            clock.advance(31 * 86_400_000);
+            assert_eq!(storage.sweep().await.unwrap(), 101);
+            assert!(storage.list_faults(tenant, &p, 9).await.unwrap().is_empty());
+        });
+    }
+}

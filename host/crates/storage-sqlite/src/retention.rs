@@ -139,3 +139,61 @@ fn drop_bodies(tx: &mut WriteTx<'_>, tenant: TenantId, max_bytes: u64) -> rusqli
     }
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use bytes::Bytes;
+    use greenroom_model::{Clock, Digest};
+    use greenroom_storage::conformance::tenant;
+    use greenroom_storage::{ReadRepository, StoredOutcome, StoredRead};
+
+    use crate::sqlite_storage::tests::{block_on, new_storage};
+
+    #[test]
+    fn bodies_beyond_the_budget_go_by_last_use_and_their_reads_stay() {
+        let (storage, clock, _directory) = new_storage();
+        block_on(async {
+            let tenant = tenant(&storage, "a").await;
+            let keys: Vec<_> = (0..4)
+                .map(|number| ReadKey {
+                    credential: String::new(),
+                    want: format!("get {number}"),
+                })
+                .collect();
+            for key in keys.iter().rev() {
+                let read = StoredRead {
+                    key: key.clone(),
+                    outcome: StoredOutcome::Document {
+                        body: Some(Bytes::from(vec![0; 1000])),
+                        final_url: String::new(),
+                    },
+                    digest: Digest::of("d"),
+                    etag: None,
+                    last_modified: None,
+                    next_due: clock.now(),
+                };
+                storage.put_read(tenant, read).await.unwrap();
+                clock.advance(1);
+            }
+            let dropped = storage
+                .write("drop", move |tx| drop_bodies(tx, tenant, 2500))
+                .await;
+            assert_eq!(dropped.unwrap(), 2);
+            let again = storage
+                .write("drop", move |tx| drop_bodies(tx, tenant, 2500))
+                .await;
+            assert_eq!(again.unwrap(), 0);
+            let found = storage.find_reads(tenant, &keys).await.unwrap();
+            let kept: Vec<_> = found
+                .iter()
+                .map(|read| {
+                    let outcome = &read.as_ref().unwrap().outcome;
+                    matches!(outcome, StoredOutcome::Document { body: Some(_), .. })
+                })
+                .collect();
+            assert_eq!(kept, [true, true, false, false]);
+        });
+    }
+}

@@ -150,3 +150,129 @@ fn gone(operation: &'static str) -> StorageError {
         source: "the storage thread gave no answer".into(),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    use greenroom_storage::conformance::TestClock;
+    use greenroom_storage::{Maintenance, TenantRepository};
+
+    /// A storage on a new file, its clock, and the directory that must outlive it.
+    pub(crate) fn new_storage() -> (SqliteStorage, Arc<TestClock>, tempfile::TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(TestClock::new());
+        let path = directory.path().join("catalog.db");
+        let storage = SqliteStorage::open(&path, clock.clone()).unwrap();
+        (storage, clock, directory)
+    }
+
+    /// Runs a test's future.
+    pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(future)
+    }
+
+    #[test]
+    fn a_write_that_panics_or_fails_is_rolled_back_and_the_writer_lives() {
+        let (storage, _clock, _directory) = new_storage();
+        let insert = "INSERT INTO tenant_seq (tenant_id, epoch, seq) VALUES (1, 'e', 0)";
+        block_on(async {
+            let panicked = storage
+                .write::<(), _>("panic", move |tx| {
+                    tx.run(insert, [])?;
+                    panic!("on purpose")
+                })
+                .await;
+            assert!(matches!(
+                panicked,
+                Err(StorageError::Failed {
+                    operation: "panic",
+                    ..
+                })
+            ));
+            let failed = storage
+                .write::<(), _>("fail", move |tx| {
+                    tx.run(insert, [])?;
+                    Err(rusqlite::Error::QueryReturnedNoRows)
+                })
+                .await;
+            assert!(matches!(
+                failed,
+                Err(StorageError::Failed {
+                    operation: "fail",
+                    ..
+                })
+            ));
+            let rows = storage
+                .write("insert", move |tx| tx.run(insert, []))
+                .await
+                .unwrap();
+            assert_eq!(rows, 1);
+        });
+    }
+
+    #[test]
+    fn a_read_that_panics_leaves_the_readers_alive_and_a_reader_cannot_write() {
+        let (storage, _clock, _directory) = new_storage();
+        block_on(async {
+            for _ in 0..2 * READERS {
+                let panicked = storage
+                    .read::<(), _>("panic", |_| panic!("on purpose"))
+                    .await;
+                assert!(panicked.is_err());
+            }
+            let written = storage
+                .read("write", |conn| conn.execute("DELETE FROM tenants", []))
+                .await;
+            assert!(written.is_err());
+            storage.ping().await.unwrap();
+            assert!(storage.list_tenants().await.unwrap().is_empty());
+        });
+    }
+
+    #[test]
+    fn a_caller_that_goes_away_leaves_its_write_whole() {
+        let (storage, _clock, _directory) = new_storage();
+        block_on(async {
+            let insert = "INSERT INTO tenant_seq (tenant_id, epoch, seq) VALUES (1, 'e', 0)";
+            {
+                let write = storage.write("insert", move |tx| tx.run(insert, []));
+                let mut write = std::pin::pin!(write);
+                let once = std::future::poll_fn(|cx| {
+                    drop(write.as_mut().poll(cx));
+                    std::task::Poll::Ready(())
+                });
+                once.await;
+            }
+            // The queue is in order, so the abandoned write is done before this one.
+            let count = storage
+                .write("count", |tx| {
+                    tx.query_row("SELECT count(*) FROM tenant_seq", [], |row| {
+                        row.get::<_, i64>(0)
+                    })
+                })
+                .await;
+            assert_eq!(count.unwrap(), 1);
+        });
+    }
+
+    #[test]
+    fn a_lock_held_elsewhere_is_busy_and_may_be_tried_again() {
+        let (storage, _clock, directory) = new_storage();
+        let other = Connection::open(directory.path().join("catalog.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let result = block_on(storage.on_writer("write", |conn| {
+            // Without the wait of 5 s.
+            let result = conn
+                .busy_timeout(std::time::Duration::ZERO)
+                .and_then(|()| conn.execute("DELETE FROM tenants", []));
+            (result, false)
+        }));
+        assert!(result.unwrap_err().retryable());
+        other.execute_batch("ROLLBACK").unwrap();
+        block_on(storage.write("write", |tx| tx.run("DELETE FROM tenants", []))).unwrap();
+    }
+}
