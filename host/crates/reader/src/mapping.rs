@@ -19,6 +19,9 @@ pub(crate) struct FirstRequest {
     pub(crate) headers: HeaderMap,
     /// Sent to the origin of `url` until the chain leaves it.
     pub(crate) credential: HeaderMap,
+    /// Whether an integration names the origin of `url`, so that redirects may stay on it. A host
+    /// that is read as it is may have been named for some of its paths only.
+    pub(crate) is_api: bool,
 }
 
 impl FirstRequest {
@@ -28,6 +31,7 @@ impl FirstRequest {
             url,
             headers: HeaderMap::new(),
             credential: HeaderMap::new(),
+            is_api: false,
         }
     }
 }
@@ -88,6 +92,7 @@ pub(crate) fn content_request(
         url,
         headers,
         credential: credential(integration, kind)?,
+        is_api: true,
     })
 }
 
@@ -108,6 +113,7 @@ pub(crate) fn github_tree_request(
         url: query(url, "recursive", Some("1")),
         headers: HeaderMap::new(),
         credential: credential(integration, kind)?,
+        is_api: true,
     })
 }
 
@@ -132,6 +138,7 @@ pub(crate) fn gitlab_tree_request(
         url: query(url, "ref", source.revision.as_deref()),
         headers: HeaderMap::new(),
         credential: credential(integration, kind)?,
+        is_api: true,
     })
 }
 

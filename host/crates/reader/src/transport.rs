@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
-use reqwest::{Client, Response, StatusCode, Url, Version, redirect};
+use reqwest::{Client, Response, Url, Version, redirect};
 use rustls::pki_types::CertificateDer;
 
 use crate::address::{Network, is_permitted};
@@ -175,7 +175,6 @@ fn states_length(response: &Response, headers: &HeaderMap) -> bool {
     response.version() >= Version::HTTP_2
         || headers.contains_key("content-length")
         || headers.contains_key("transfer-encoding")
-        || response.status() == StatusCode::NO_CONTENT
 }
 
 /// Refuses a literal address that may not be dialled. Names are checked when they are resolved.

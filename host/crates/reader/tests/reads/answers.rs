@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use greenroom_model::Digest;
-use greenroom_reader::{ReadOutcome, Reader, ReaderConfig};
+use greenroom_reader::{Grant, ReadOutcome, Reader, ReaderConfig, Want};
 
 use crate::server::{Reply, Server, answer, ok};
 use crate::support::{
@@ -66,6 +66,14 @@ async fn a_document_is_read() {
     );
     get_if(&reader(), &named, &server.url("/x"), Some(&conditional)).await;
     assert_eq!(server.seen()[1].header("if-modified-since"), Some("then"));
+}
+
+#[test]
+fn a_read_can_move_between_threads() {
+    fn is_send<T: Send>(_: &T) {}
+    let (reader, policy, grant) = (reader(), open_policy(&[]), Grant::everything());
+    let want = Want::List("https://h/*".to_owned());
+    is_send(&reader.read(&policy, &grant, &want, None));
 }
 
 #[tokio::test]
@@ -170,12 +178,10 @@ async fn r09_silent_servers_are_left() {
         ..ReaderConfig::default()
     };
     let reader = Reader::new(config).expect("a reader");
-    let server = Server::start(|_| {
-        Reply::Repeat(
-            raw("200 OK\r\ntransfer-encoding: chunked\r\nx-long: ", b""),
-            b"".to_vec(),
-        )
-    });
+    // Empty blocks: bytes without end that decompress to nothing.
+    let head = raw("200 OK\r\ncontent-encoding: gzip", &GZIP_ZEROS[..10]);
+    let block = [0, 0, 0, 0xff, 0xff].repeat(100);
+    let server = Server::start(move |_| Reply::Repeat(head.clone(), block.clone()));
     let named = open_policy(&[&server.address.to_string()]);
     let reason = unavailability(get(&reader, &named, &server.url("/")).await);
     assert!(reason.contains("longer than"), "{reason}");

@@ -1,6 +1,8 @@
 //! Every redirect is a new URL.
 
-use greenroom_reader::{Grant, IntegrationConfig, ReadOutcome, Token, Want};
+use greenroom_reader::{
+    Grant, IntegrationConfig, ReadOutcome, ReadPolicy, ReadingAllow, Token, Want,
+};
 
 use crate::server::{Server, answer, ok, redirect};
 use crate::support::{get, get_if, open_policy, policy, reader, refusal, text};
@@ -154,6 +156,30 @@ async fn r07_a_redirect_out_of_the_grant_is_refused() {
             .seen()
             .iter()
             .all(|request| request.path() != "/other/new")
+    );
+}
+
+#[tokio::test]
+async fn r04_a_redirect_out_of_the_allowed_paths_is_refused() {
+    let server = Server::start(|request| match request.path() {
+        "/docs/a" => redirect("/docs/b"),
+        "/docs/out" => redirect("/secret"),
+        _ => ok("document"),
+    });
+    let entry = ReadingAllow {
+        host: server.address.to_string(),
+        paths: Some(vec!["/docs/".to_owned()]),
+    };
+    let loopback = "127.0.0.0/8".parse().expect("a network");
+    let named = ReadPolicy::new(&[entry], Vec::new(), vec![loopback]).expect("a policy");
+    text(&get(&reader(), &named, &server.url("/docs/a")).await);
+    refusal(get(&reader(), &named, &server.url("/docs/out")).await);
+    refusal(get(&reader(), &named, &server.url("/secret")).await);
+    assert!(
+        server
+            .seen()
+            .iter()
+            .all(|request| request.path() != "/secret")
     );
 }
 

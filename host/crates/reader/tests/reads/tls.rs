@@ -9,7 +9,7 @@ use std::thread;
 use greenroom_reader::{ReadOutcome, Reader, ReaderConfig};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::support::{Names, get, open_policy, refusal, text};
+use crate::support::{Names, get, open_policy, reader, refusal, text};
 
 const AUTHORITY: &[u8] = include_bytes!("certificates/authority.der");
 const KEY: &[u8] = include_bytes!("certificates/key.der");
@@ -47,7 +47,8 @@ async fn read(name: &str, certificate: &'static [u8], roots: &[&[u8]]) -> ReadOu
         extra_roots,
         ..ReaderConfig::default()
     };
-    let reader = Reader::with_names(config, Names::new(name, &[&["127.0.0.1"]])).expect("a reader");
+    let names = Names::new(name, &[&["127.0.0.1"]]);
+    let reader = Reader::with_names(config, names).expect("a reader");
     let entry = format!("{name}:{}", serve(certificate));
     get(
         &reader,
@@ -87,14 +88,15 @@ async fn r13_other_certificates_are_refused_and_the_host_is_named() {
 
 #[tokio::test]
 async fn r13_a_server_without_tls_is_no_document() {
-    let server = crate::server::Server::start(|_| crate::server::ok("plain"));
-    let named = open_policy(&[&server.address.to_string()]);
-    let outcome = get(
-        &crate::support::reader(),
-        &named,
-        &format!("https://{}/", server.address),
-    )
-    .await;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("a connection");
+        drop(socket.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"));
+        drop(socket.read(&mut [0; 4096]));
+    });
+    let named = open_policy(&[&address.to_string()]);
+    let outcome = get(&reader(), &named, &format!("https://{address}/")).await;
     assert!(
         matches!(outcome, ReadOutcome::Unavailable { .. }),
         "{outcome:?}"
