@@ -25,6 +25,15 @@ pub enum IntegrationType {
 }
 
 impl IntegrationType {
+    /// The kind of that app-config key; none for one whose URLs are not understood.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<IntegrationType> {
+        use IntegrationType::{Azure, BitbucketCloud, BitbucketServer, Gitea, Github, Gitlab};
+        [Azure, BitbucketCloud, BitbucketServer, Gitea, Github, Gitlab]
+            .into_iter()
+            .find(|known| known.as_str() == name)
+    }
+
     /// The app-config key.
     #[must_use]
     pub fn as_str(self) -> &'static str {

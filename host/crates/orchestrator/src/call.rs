@@ -1,0 +1,164 @@
+//! One guest call of a run: builds the request, charges the budget of the step, and sorts the answer.
+
+use std::sync::Arc;
+
+use greenroom_model::{LocationRef, Presence, Stage};
+use greenroom_sandbox::{
+    CallOutcome, CallProcessor, CallReport, GuestFault, LocationRequest, Request, SandboxError,
+    StageAnswer, StageCall,
+};
+
+use crate::outcome::FaultedCall;
+use crate::pipeline::{Pipeline, PipelineProcessor};
+use crate::seed::seed;
+use crate::state::Suspended;
+
+/// How a stage of one processor ended, or that it needs reads.
+pub(crate) enum CallEnd {
+    /// It answered; never `Pending`.
+    Answered(StageAnswer),
+    /// It faulted; the fault is already among the run's.
+    Faulted(GuestFault),
+    /// `state.step.wanted` says what it needs.
+    Pending,
+}
+
+/// Calls a processor until it answers, faults or needs a read. More than one call only where a carry wants nothing.
+pub(crate) fn call(
+    state: &mut Suspended,
+    pipeline: &Pipeline,
+    processor: &PipelineProcessor,
+    stage: Stage,
+    target: Option<&LocationRef>,
+    calls: &dyn CallProcessor,
+) -> Result<CallEnd, SandboxError> {
+    loop {
+        let call = build(state, pipeline, processor, stage, target);
+        if let Some(broken) = state.step.broken.take() {
+            return Ok(faulted(
+                state,
+                processor,
+                broken,
+                CallReport::default(),
+                call,
+            ));
+        }
+        let limits = state.step.left(&processor.limits);
+        let seed = seed(
+            &state.tenant_secret,
+            &processor.revision,
+            stage,
+            &state.entity_ref,
+        );
+        let called = calls.call(&processor.revision, &call, &limits, seed)?;
+        state.calls += 1;
+        state.cpu_us = state.cpu_us.saturating_add(called.report.cpu_us);
+        state.step.charge(&called.report);
+        let pending = match called.outcome {
+            CallOutcome::Faulted(fault) => {
+                return Ok(faulted(state, processor, fault, called.report, call));
+            }
+            CallOutcome::Answered(StageAnswer::Pending {
+                wants,
+                carry,
+                emissions,
+            }) => match carry {
+                Some(carry) if stage == Stage::ReadLocation => {
+                    let next = state.step.next_step(carry, emissions);
+                    if next.is_ok() && wants.is_empty() {
+                        continue;
+                    }
+                    next.and_then(|()| state.step.want(wants))
+                }
+                _ => state.step.want(wants),
+            },
+            CallOutcome::Answered(answer) => {
+                let answer = with_kept(state, answer);
+                state.step = crate::budget::StepProgress::default();
+                return Ok(CallEnd::Answered(answer));
+            }
+        };
+        return Ok(match pending {
+            Ok(()) => CallEnd::Pending,
+            Err(fault) => faulted(state, processor, fault, called.report, call),
+        });
+    }
+}
+
+fn build(
+    state: &Suspended,
+    pipeline: &Pipeline,
+    processor: &PipelineProcessor,
+    stage: Stage,
+    target: Option<&LocationRef>,
+) -> StageCall {
+    let grain = processor.descriptor.time;
+    let request = Request {
+        entity: Arc::clone(&state.text),
+        location: state.location.clone(),
+        origin_location: state.origin.clone(),
+        config: Arc::clone(&processor.config),
+        cache: state.caches.get(&processor.name).cloned(),
+        reads: state.step.reads.clone(),
+        integrations: Arc::clone(&pipeline.integrations),
+        now_ms: grain.map(|grain| state.now_ms - state.now_ms % grain.milliseconds()),
+    };
+    match (stage, target) {
+        (Stage::ReadLocation, Some(target)) => StageCall::ReadLocation(LocationRequest {
+            request,
+            target: target.clone(),
+            presence: state.presence,
+            carry: state.step.carry.clone(),
+        }),
+        (Stage::ReadLocation, None) => StageCall::ReadLocation(LocationRequest {
+            target: state.location.clone(),
+            presence: Presence::Required,
+            carry: state.step.carry.clone(),
+            request,
+        }),
+        (Stage::ValidateKind, _) => StageCall::ValidateKind(request),
+        (Stage::PostProcess, _) => StageCall::PostProcess(request),
+        (Stage::PreProcess | Stage::Policy | Stage::Describe, _) => StageCall::PreProcess(request),
+    }
+}
+
+/// A final answer of read-location has the emissions of its earlier steps before its own.
+fn with_kept(state: &mut Suspended, answer: StageAnswer) -> StageAnswer {
+    let mut kept = std::mem::take(&mut state.step.kept);
+    match answer {
+        StageAnswer::LocationRead {
+            handled,
+            emissions,
+            cache,
+            diagnostics,
+        } if !kept.is_empty() => {
+            kept.extend(emissions);
+            StageAnswer::LocationRead {
+                handled,
+                emissions: kept,
+                cache,
+                diagnostics,
+            }
+        }
+        other => other,
+    }
+}
+
+fn faulted(
+    state: &mut Suspended,
+    processor: &PipelineProcessor,
+    fault: GuestFault,
+    report: CallReport,
+    call: StageCall,
+) -> CallEnd {
+    state.step = crate::budget::StepProgress::default();
+    state.faults.push(FaultedCall {
+        processor: processor.name.clone(),
+        revision: processor.revision,
+        stage: call.stage(),
+        fault: fault.clone(),
+        report,
+        call,
+    });
+    CallEnd::Faulted(fault)
+}

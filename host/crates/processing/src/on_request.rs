@@ -1,0 +1,164 @@
+//! Runs on request that write nothing: one entity validated, or a location and everything reachable from it (ref §7.8).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use greenroom_model::location::generated;
+use greenroom_model::{Clock, Diagnostic, Entity, Level, LocationRef, Presence, annotations};
+use greenroom_orchestrator::{Job, Outcome, Step, Verdict};
+use greenroom_storage::Lane;
+use thiserror::Error;
+
+use crate::{Orchestrate, ProcessingError, ReadAnswer, ReadSource, TenantPipeline, Wanted};
+
+/// The most entities a dry run processes.
+const MAX_ENTITIES: usize = 500;
+
+/// What a dry run found.
+#[derive(Debug)]
+pub struct DryRun {
+    /// The processed entities, the generated Location first.
+    pub entities: Vec<Entity>,
+}
+
+/// Why a dry run found nothing to show.
+#[derive(Debug, Error)]
+pub enum DryRunError {
+    /// Entities of it are wrong: every error diagnostic.
+    #[error("the dry run found {} errors", .0.len())]
+    Rejected(Vec<Diagnostic>),
+    /// A read cannot be answered now.
+    #[error("read what the dry run needs: {0}")]
+    Unavailable(String),
+    /// Ours.
+    #[error(transparent)]
+    Processing(#[from] ProcessingError),
+}
+
+/// Processes one entity as if it were read at `location`; answers it or what is wrong with it.
+///
+/// # Errors
+/// See [`DryRunError`].
+pub async fn validate_entity(
+    mut entity: Entity,
+    location: &LocationRef,
+    pipeline: &Arc<TenantPipeline>,
+    orchestrate: &dyn Orchestrate,
+    reads: &dyn ReadSource,
+    clock: &dyn Clock,
+) -> Result<Entity, DryRunError> {
+    entity.set_annotation(annotations::MANAGED_BY_LOCATION, location.to_string());
+    entity.set_annotation(
+        annotations::MANAGED_BY_ORIGIN_LOCATION,
+        location.to_string(),
+    );
+    let outcome = run(&entity, pipeline, orchestrate, reads, clock).await?;
+    match outcome.verdict {
+        Verdict::Processed(processed) if processed.complete => Ok(processed.entity),
+        Verdict::Processed(_) | Verdict::Rejected { .. } => {
+            Err(DryRunError::Rejected(errors(outcome.diagnostics)))
+        }
+    }
+}
+
+/// Processes a location and everything reachable from it.
+///
+/// # Errors
+/// See [`DryRunError`]; any entity's error fails the whole, as in Backstage.
+pub async fn dry_run_location(
+    location: &LocationRef,
+    presence: Presence,
+    pipeline: &Arc<TenantPipeline>,
+    orchestrate: &dyn Orchestrate,
+    reads: &dyn ReadSource,
+    clock: &dyn Clock,
+) -> Result<DryRun, DryRunError> {
+    let root = generated(location, Some(presence), None).map_err(|error| {
+        DryRunError::Rejected(vec![Diagnostic::error(error.name(), error.to_string())])
+    })?;
+    let mut seen = BTreeSet::from([root.entity_ref()]);
+    let mut queue = VecDeque::from([root]);
+    let mut entities = Vec::new();
+    while let Some(entity) = queue.pop_front() {
+        let outcome = run(&entity, pipeline, orchestrate, reads, clock).await?;
+        let processed = match outcome.verdict {
+            Verdict::Processed(processed) if processed.complete => processed,
+            Verdict::Processed(_) | Verdict::Rejected { .. } => {
+                return Err(DryRunError::Rejected(errors(outcome.diagnostics)));
+            }
+        };
+        for child in processed.children {
+            if !seen.insert(child.entity_ref.clone()) {
+                let twice = format!("Duplicate nested entity: {}", child.entity_ref);
+                return Err(DryRunError::Rejected(vec![Diagnostic::error(
+                    "InputError",
+                    twice,
+                )]));
+            }
+            queue.push_back(child.entity);
+        }
+        entities.push(processed.entity);
+        if entities.len() + queue.len() > MAX_ENTITIES {
+            let many = format!(
+                "the location reaches more than {MAX_ENTITIES} entities: register it without a dry run"
+            );
+            return Err(DryRunError::Rejected(vec![Diagnostic::error(
+                "InputError",
+                many,
+            )]));
+        }
+    }
+    Ok(DryRun { entities })
+}
+
+fn errors(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    diagnostics
+        .into_iter()
+        .filter(|one| one.level == Level::Error)
+        .collect()
+}
+
+/// One run without a memo, a cache or a record.
+async fn run(
+    entity: &Entity,
+    pipeline: &Arc<TenantPipeline>,
+    orchestrate: &dyn Orchestrate,
+    reads: &dyn ReadSource,
+    clock: &dyn Clock,
+) -> Result<Outcome, DryRunError> {
+    let job = Job {
+        entity: entity.to_json(),
+        caches: BTreeMap::new(),
+        now_ms: u64::try_from(clock.now().0).unwrap_or(0),
+        tenant_secret: pipeline.secret,
+    };
+    let mut step = orchestrate
+        .start(pipeline, Lane::OnRequest, job)
+        .await
+        .map_err(ProcessingError::from)?;
+    loop {
+        match step {
+            Step::Done(outcome) => return Ok(*outcome),
+            Step::Wants(wanted, state) => {
+                let answer = reads
+                    .read(Wanted {
+                        tenant: pipeline.tenant,
+                        pipeline,
+                        reads: &wanted,
+                    })
+                    .await;
+                let readings = match answer {
+                    ReadAnswer::Read(readings) => readings,
+                    ReadAnswer::Unavailable { reason, .. } => {
+                        return Err(DryRunError::Unavailable(reason));
+                    }
+                };
+                let given = readings.into_iter().map(|reading| reading.read).collect();
+                step = orchestrate
+                    .resume(pipeline, Lane::OnRequest, state, given)
+                    .await
+                    .map_err(ProcessingError::from)?;
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Each tenant's pipeline: the bundled processors and its own current revisions, in order.
+//!
+//! A pipeline is immutable and cached per tenant; a cheap look at two version numbers says whether it still holds, so an
+//! activation is seen by the next claim and calls in flight finish on the old one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use greenroom_model::{Digest, ProcessorName, TenantId};
+use greenroom_orchestrator::{CallLimits, Descriptor, Pipeline, PipelineProcessor};
+use greenroom_storage::{Processor, Revision, RevisionState, Storage};
+
+use crate::{ProcessingError, TenantConfig};
+
+/// A processor that ships with the host and is in every tenant's pipeline.
+#[derive(Debug, Clone)]
+pub struct BundledProcessor {
+    /// Its name; no tenant's processor may have it.
+    pub name: ProcessorName,
+    /// Digest of its component.
+    pub revision: Digest,
+    /// What it is.
+    pub descriptor: Descriptor,
+    /// Its limits.
+    pub limits: CallLimits,
+}
+
+/// What a processor may read (DESIGN §3.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grant {
+    /// The repository of the entity's own location; the default.
+    Location,
+    /// The repository of its origin.
+    Origin,
+    /// URLs below a prefix.
+    Prefix(String),
+}
+
+/// A tenant's pipeline with what the worker needs beside it.
+#[derive(Debug)]
+pub struct TenantPipeline {
+    /// Whose.
+    pub tenant: TenantId,
+    /// What the stages are run with.
+    pub pipeline: Pipeline,
+    /// What each processor may read; one that is missing has [`Grant::Location`].
+    pub grants: HashMap<ProcessorName, Vec<Grant>>,
+    /// The tenant's settings.
+    pub config: TenantConfig,
+    /// Seeds its guests' randomness.
+    pub secret: [u8; 32],
+    version: (i64, i64),
+}
+
+/// The pipelines of all tenants.
+pub struct Pipelines {
+    storage: Arc<dyn Storage>,
+    bundled: Vec<BundledProcessor>,
+    cached: Mutex<HashMap<TenantId, Arc<TenantPipeline>>>,
+}
+
+impl Pipelines {
+    /// Pipelines over a database and what ships with the host.
+    pub fn new(storage: Arc<dyn Storage>, bundled: Vec<BundledProcessor>) -> Self {
+        Self {
+            storage,
+            bundled,
+            cached: Mutex::default(),
+        }
+    }
+
+    /// The tenant's current pipeline.
+    ///
+    /// # Errors
+    /// If the storage does not answer, or the tenant is gone.
+    pub async fn of(&self, tenant: TenantId) -> Result<Arc<TenantPipeline>, ProcessingError> {
+        let settings = self.storage.tenant_settings(tenant).await?;
+        let version = (
+            self.storage.pipeline_version(tenant).await?,
+            settings.version,
+        );
+        if let Some(known) = self.known(tenant, version) {
+            return Ok(known);
+        }
+        let owner = self
+            .storage
+            .find_tenant_by_id(tenant)
+            .await?
+            .ok_or(ProcessingError::TenantGone)?;
+        let config: TenantConfig = match settings.json.as_str() {
+            "" => TenantConfig::default(),
+            json => serde_json::from_str(json).map_err(|error| ProcessingError::Damaged {
+                what: "tenant settings",
+                reason: error.to_string(),
+            })?,
+        };
+        let (pipeline_version, own) = self.storage.pipeline(tenant).await?;
+        let version = (pipeline_version, version.1);
+        let pipeline = Arc::new(self.assemble(tenant, owner.secret, config, own, version)?);
+        self.cached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(tenant, Arc::clone(&pipeline));
+        Ok(pipeline)
+    }
+
+    fn known(&self, tenant: TenantId, version: (i64, i64)) -> Option<Arc<TenantPipeline>> {
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        cached
+            .get(&tenant)
+            .filter(|one| one.version == version)
+            .map(Arc::clone)
+    }
+
+    fn assemble(
+        &self,
+        tenant: TenantId,
+        secret: [u8; 32],
+        config: TenantConfig,
+        own: Vec<(Processor, Revision)>,
+        version: (i64, i64),
+    ) -> Result<TenantPipeline, ProcessingError> {
+        let mut processors: Vec<PipelineProcessor> = self.bundled.iter().map(bundled).collect();
+        let mut grants = HashMap::new();
+        for (processor, revision) in own {
+            grants.insert(processor.name.clone(), grants_of(&processor));
+            processors.extend(tenants_own(processor, revision)?);
+        }
+        processors.sort_by_key(|processor| processor.descriptor.priority);
+        Ok(TenantPipeline {
+            tenant,
+            pipeline: Pipeline {
+                processors,
+                rules: config.catalog.rules.clone(),
+                location_types: vec!["url".to_owned()],
+                integrations: config.integrations().into(),
+                settings_digest: config.digest(),
+            },
+            grants,
+            config,
+            secret,
+            version,
+        })
+    }
+}
+
+fn bundled(processor: &BundledProcessor) -> PipelineProcessor {
+    PipelineProcessor {
+        name: processor.name.clone(),
+        revision: processor.revision,
+        descriptor: processor.descriptor.clone(),
+        config: "{}".into(),
+        limits: processor.limits,
+        grants_digest: Digest::of(b"location"),
+    }
+}
+
+/// A tenant's processor as its pipeline holds it; none while its current revision is not ready.
+fn tenants_own(
+    processor: Processor,
+    revision: Revision,
+) -> Result<Option<PipelineProcessor>, ProcessingError> {
+    let RevisionState::Ready { descriptor } = revision.state else {
+        return Ok(None);
+    };
+    let mut descriptor: Descriptor =
+        serde_json::from_str(&descriptor).map_err(|error| ProcessingError::Damaged {
+            what: "descriptor",
+            reason: error.to_string(),
+        })?;
+    if let Some(priority) = processor.settings.priority {
+        descriptor.priority = priority;
+    }
+    let grants = processor
+        .settings
+        .grants
+        .unwrap_or_else(|| vec!["location".to_owned()]);
+    Ok(Some(PipelineProcessor {
+        name: processor.name,
+        revision: revision.digest,
+        config: processor
+            .settings
+            .config
+            .map_or_else(|| "{}".into(), |config| config.to_string().into()),
+        limits: limits(processor.settings.limits)?,
+        grants_digest: Digest::of_parts(grants.iter().map(String::as_bytes)),
+        descriptor,
+    }))
+}
+
+fn grants_of(processor: &Processor) -> Vec<Grant> {
+    match &processor.settings.grants {
+        None => vec![Grant::Location],
+        Some(grants) => grants
+            .iter()
+            .map(|grant| match grant.as_str() {
+                "location" => Grant::Location,
+                "origin" => Grant::Origin,
+                prefix => Grant::Prefix(prefix.to_owned()),
+            })
+            .collect(),
+    }
+}
+
+/// The default limits with those replaced that the tenant set.
+fn limits(set: Option<serde_json::Value>) -> Result<CallLimits, ProcessingError> {
+    match set {
+        None => Ok(CallLimits::default()),
+        Some(set) => serde_json::from_value(set).map_err(|error| ProcessingError::Damaged {
+            what: "processor limits",
+            reason: error.to_string(),
+        }),
+    }
+}

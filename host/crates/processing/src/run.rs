@@ -1,0 +1,139 @@
+//! One claimed entity, from its memo to the record of its run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use greenroom_model::{Clock, Entity, ProcessorName};
+use greenroom_orchestrator::{Job, Step, outcome_digest};
+use greenroom_storage::{Claimed, RunRecord, RunResult, Storage, TracedRead};
+
+use crate::record::{backoff, fault_record, result};
+use crate::{Orchestrate, ProcessingError, ReadAnswer, ReadSource, TenantPipeline, Wanted, memo};
+
+/// Processes a claimed entity and answers what to record.
+///
+/// # Errors
+/// Ours only; the claim is then to be released.
+pub async fn process(
+    claimed: Claimed,
+    pipeline: &Arc<TenantPipeline>,
+    orchestrate: &dyn Orchestrate,
+    reads: &dyn ReadSource,
+    storage: &dyn Storage,
+    clock: &dyn Clock,
+) -> Result<RunRecord, ProcessingError> {
+    let now = clock.now();
+    let now_ms = u64::try_from(now.0).unwrap_or(0);
+    let entity = Entity::from_json(&claimed.unprocessed).ok();
+    let fixed = memo(
+        &claimed.unprocessed,
+        entity.as_ref(),
+        &pipeline.pipeline,
+        now_ms,
+    );
+    let record = |result, faults, cpu_us| RunRecord {
+        claim: claimed.claim.clone(),
+        result,
+        faults,
+        cpu_us,
+    };
+
+    if claimed.memo == Some(fixed.with_trace(&claimed.trace))
+        && reads_unchanged(&claimed, storage).await?
+    {
+        let due = entity.and_then(|entity| next_grain(pipeline, &entity, now_ms));
+        return Ok(record(RunResult::Skipped { due }, Vec::new(), 0));
+    }
+
+    let caches: BTreeMap<ProcessorName, String> =
+        serde_json::from_str(&claimed.caches).unwrap_or_default();
+    let job = Job {
+        entity: claimed.unprocessed.clone(),
+        caches,
+        now_ms,
+        tenant_secret: pipeline.secret,
+    };
+    let mut keys = Vec::new();
+    let mut step = orchestrate.start(pipeline, claimed.lane, job).await?;
+    let outcome = loop {
+        match step {
+            Step::Done(outcome) => break *outcome,
+            Step::Wants(wanted, state) => {
+                let answer = reads
+                    .read(Wanted {
+                        tenant: claimed.claim.tenant,
+                        pipeline,
+                        reads: &wanted,
+                    })
+                    .await;
+                let readings = match answer {
+                    ReadAnswer::Read(readings) => readings,
+                    ReadAnswer::Unavailable { retry_at, reason } => {
+                        let retry_at = retry_at.max(backoff(now, claimed.attempts));
+                        return Ok(record(
+                            RunResult::Waiting { retry_at, reason },
+                            Vec::new(),
+                            0,
+                        ));
+                    }
+                };
+                let mut given = Vec::with_capacity(readings.len());
+                for reading in readings {
+                    keys.push(TracedRead {
+                        stage: wanted.stage,
+                        processor: wanted.processor.clone(),
+                        key: reading.key,
+                        digest: outcome_digest(&reading.read.outcome),
+                    });
+                    given.push(reading.read);
+                }
+                step = orchestrate
+                    .resume(pipeline, claimed.lane, state, given)
+                    .await?;
+            }
+        }
+    };
+    let faults = outcome
+        .faults
+        .iter()
+        .map(|faulted| fault_record(claimed.claim.tenant, &claimed, faulted, clock.now()))
+        .collect();
+    let cpu_us = outcome.cpu_us;
+    Ok(record(
+        result(&claimed, outcome, &fixed, keys, clock.now()),
+        faults,
+        cpu_us,
+    ))
+}
+
+/// Whether every read of the last run is stored with the digest it then had.
+async fn reads_unchanged(
+    claimed: &Claimed,
+    storage: &dyn Storage,
+) -> Result<bool, ProcessingError> {
+    if claimed.trace.is_empty() {
+        return Ok(true);
+    }
+    let keys: Vec<_> = claimed.trace.iter().map(|read| read.key.clone()).collect();
+    let stored = storage.find_reads(claimed.claim.tenant, &keys).await?;
+    Ok(claimed
+        .trace
+        .iter()
+        .zip(stored)
+        .all(|(traced, stored)| stored.is_some_and(|stored| stored.digest == traced.digest)))
+}
+
+/// When a skipped entity is due again by itself.
+fn next_grain(
+    pipeline: &TenantPipeline,
+    entity: &Entity,
+    now_ms: u64,
+) -> Option<greenroom_model::Timestamp> {
+    pipeline
+        .pipeline
+        .matching(entity)
+        .filter_map(|(_, processor)| processor.descriptor.time)
+        .map(|grain| (now_ms / grain.milliseconds() + 1) * grain.milliseconds())
+        .min()
+        .map(|ms| greenroom_model::Timestamp(i64::try_from(ms).unwrap_or(i64::MAX)))
+}
