@@ -1,1 +1,82 @@
-//! Under construction.
+//! The processors we ship, built to components, compiled and embedded by the build.
+//!
+//! They are guests like a tenant's: same contract, same limits, no way around the sandbox. Compiled
+//! code is taken as it is, because it is part of this binary. Where the machine that runs it lacks a
+//! CPU feature of the machine that built it, [`greenroom_sandbox::Sandbox::load`] refuses the
+//! artifact; then compile [`BundledProcessor::wasm`].
+
+use greenroom_model::Digest;
+use greenroom_sandbox::{Artifact, ArtifactError};
+
+/// A processor that comes with the host.
+#[derive(Clone, Copy)]
+pub struct BundledProcessor {
+    name: &'static str,
+    wasm: &'static [u8],
+    artifact: &'static [u8],
+}
+
+/// All of them, by name.
+#[must_use]
+pub fn bundled() -> &'static [BundledProcessor] {
+    const BUNDLED: &[BundledProcessor] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+    BUNDLED
+}
+
+impl BundledProcessor {
+    /// Its name, such as `builtin-kinds`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The bytes of its component.
+    #[must_use]
+    pub fn wasm(&self) -> &'static [u8] {
+        self.wasm
+    }
+
+    /// The digest of its component: the revision under which it is called. Computed anew.
+    #[must_use]
+    pub fn wasm_digest(&self) -> Digest {
+        Digest::of(self.wasm)
+    }
+
+    /// Its compiled code.
+    ///
+    /// # Errors
+    /// [`ArtifactError`] when the build embedded something else, which its test excludes.
+    pub fn artifact(&self) -> Result<Artifact, ArtifactError> {
+        Artifact::embedded(self.artifact)
+    }
+}
+
+impl std::fmt::Debug for BundledProcessor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BundledProcessor")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use greenroom_sandbox::{CallLimits, CallOutcome, Sandbox, SandboxOptions};
+
+    use super::*;
+
+    #[test]
+    fn every_bundled_processor_loads_and_describes_itself() {
+        let sandbox = Sandbox::new(SandboxOptions::default()).unwrap();
+        for processor in bundled() {
+            let artifact = processor.artifact().unwrap();
+            assert_eq!(artifact.wasm_digest(), processor.wasm_digest());
+            let loaded = sandbox.load(None, &artifact).unwrap();
+            let called = sandbox.describe(&loaded, &CallLimits::default()).unwrap();
+            match called.outcome {
+                CallOutcome::Answered(descriptor) => assert!(!descriptor.stages.is_empty()),
+                CallOutcome::Faulted(fault) => panic!("{}: {fault:?}", processor.name()),
+            }
+        }
+    }
+}
