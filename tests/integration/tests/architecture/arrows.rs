@@ -1,0 +1,132 @@
+//! The arrows, as data: what each crate of this repository may depend on, and which crates own which library. The arrows
+//! between the modules of the host are names, in `sources.rs`.
+
+/// Each crate with everything it may depend on from this repository, normally or from its build script.
+pub(crate) const ARROWS: &[(&str, &[&str])] = &[
+    ("greenroom-model", &[]),
+    ("greenroom-sandbox", &["greenroom-model"]),
+    (
+        "greenroom-orchestrator",
+        &["greenroom-sandbox", "greenroom-model"],
+    ),
+    ("greenroom-storage", &["greenroom-model"]),
+    (
+        "greenroom-storage-sqlite",
+        &["greenroom-storage", "greenroom-model"],
+    ),
+    ("greenroom-reader", &["greenroom-model"]),
+    ("greenroom-query", &["greenroom-model"]),
+    (
+        "greenroom-processing",
+        &[
+            "greenroom-orchestrator",
+            "greenroom-storage",
+            "greenroom-model",
+        ],
+    ),
+    ("greenroom-sdk", &["greenroom-model"]),
+    ("greenroom-processor-annotate-location", &["greenroom-sdk"]),
+    ("greenroom-processor-builtin-kinds", &["greenroom-sdk"]),
+    ("greenroom-processor-file-reader", &["greenroom-sdk"]),
+    ("greenroom-processor-placeholder", &["greenroom-sdk"]),
+    ("greenroom-processor-template-kind", &["greenroom-sdk"]),
+    ("greenroom-processor-url-reader", &["greenroom-sdk"]),
+    // Runs inside build scripts, before anything else of this repository is built.
+    ("greenroom-guest-build", &[]),
+    // The sandbox speaks in the model's words (digests, names), so whoever hands it artifacts does too.
+    (
+        "greenroom-bundle",
+        &[
+            "greenroom-guest-build",
+            "greenroom-sandbox",
+            "greenroom-model",
+        ],
+    ),
+    (
+        "greenroom",
+        &[
+            "greenroom-bundle",
+            "greenroom-model",
+            "greenroom-orchestrator",
+            "greenroom-processing",
+            "greenroom-query",
+            "greenroom-reader",
+            "greenroom-sandbox",
+            "greenroom-storage",
+            "greenroom-storage-sqlite",
+        ],
+    ),
+    ("greenroom-test-programs", &["greenroom-sdk"]),
+    ("greenroom-test-artifacts", &["greenroom-guest-build"]),
+    (
+        "greenroom-test-support",
+        &[
+            "greenroom",
+            "greenroom-bundle",
+            "greenroom-model",
+            "greenroom-orchestrator",
+            "greenroom-processing",
+            "greenroom-query",
+            "greenroom-reader",
+            "greenroom-sandbox",
+            "greenroom-storage",
+            "greenroom-storage-sqlite",
+            "greenroom-test-artifacts",
+        ],
+    ),
+    (
+        "greenroom-demo",
+        &["greenroom-test-artifacts", "greenroom-test-support"],
+    ),
+    (
+        "greenroom-integration-tests",
+        &[
+            "greenroom",
+            "greenroom-test-artifacts",
+            "greenroom-test-support",
+        ],
+    ),
+];
+
+/// Each library that only some crates may depend on, with those crates.
+pub(crate) const OWNERS: &[(&str, &[&str])] = &[
+    // An upgrade, or a second engine, touches one crate.
+    ("wasmtime", &["greenroom-sandbox"]),
+    ("wasmtime-wasi", &["greenroom-sandbox"]),
+    ("wasmparser", &["greenroom-sandbox"]),
+    // No driver above the backend that speaks it.
+    ("rusqlite", &["greenroom-storage-sqlite"]),
+    // The core speaks outcomes, the edge speaks HTTP.
+    ("axum", &["greenroom"]),
+    ("hyper", &["greenroom"]),
+    ("hyper-util", &["greenroom"]),
+    ("tower", &["greenroom"]),
+    // One place decides where we connect; the host's commands and the tests are clients of a host.
+    (
+        "reqwest",
+        &[
+            "greenroom-reader",
+            "greenroom",
+            "greenroom-test-support",
+            "greenroom-demo",
+        ],
+    ),
+    (
+        "rustls",
+        &[
+            "greenroom-reader",
+            "greenroom",
+            "greenroom-test-support",
+            "greenroom-demo",
+        ],
+    ),
+    // Errors that are only printed.
+    (
+        "anyhow",
+        &["greenroom", "greenroom-test-support", "greenroom-demo"],
+    ),
+    // The contract is bound by the SDK, and by programs that misuse it.
+    ("wit-bindgen", &["greenroom-sdk", "greenroom-test-programs"]),
+    // Catalog files are parsed in the sandbox, by guests.
+    ("saphyr-parser", &["greenroom-sdk"]),
+];
