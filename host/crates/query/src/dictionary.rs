@@ -27,6 +27,7 @@ pub(crate) use self::term::TermSlot;
 use crate::IndexError;
 use crate::documents::Documents;
 use crate::key_order::{KeyOrder, Row};
+use crate::key_text::KeyText;
 
 #[derive(Debug, Default)]
 pub(crate) struct Dictionary {
@@ -52,6 +53,8 @@ struct Lazy {
     order: OnceLock<KeyOrder>,
     /// The entities that have any term of the key, null ones too.
     present: OnceLock<RoaringBitmap>,
+    /// Dropped whenever the key gains or loses a term.
+    text: OnceLock<KeyText>,
 }
 
 /// The keys of one entity's terms, with whether one of the key's terms is not null; in order.
@@ -128,6 +131,13 @@ impl Dictionary {
         })
     }
 
+    /// The values of a key in one piece, built now if nobody asked before.
+    pub(crate) fn text_of(&self, key: u32) -> &KeyText {
+        self.lazy(key)
+            .text
+            .get_or_init(|| KeyText::build(self, &self.keys.get(key).terms))
+    }
+
     fn lazy(&self, key: u32) -> &Lazy {
         self.keys.get(key).lazy.get_or_init(Box::default)
     }
@@ -172,7 +182,9 @@ impl Dictionary {
         };
         let id = self.terms.insert(slot)?;
         self.term_table.insert(hash, id);
-        self.keys.get_mut(key).terms.insert(id);
+        let key = self.keys.get_mut(key);
+        key.terms.insert(id);
+        key.drop_text();
         Ok(id)
     }
 
@@ -256,6 +268,7 @@ impl Dictionary {
         }
         let key = self.keys.get_mut(slot.key);
         key.terms.remove(term);
+        key.drop_text();
         if key.terms.is_empty() {
             let name = key.name;
             let hash = self.hasher.hash_one(self.text.get(name));
@@ -300,11 +313,18 @@ impl Dictionary {
 }
 
 impl Key {
+    fn drop_text(&mut self) {
+        if let Some(lazy) = self.lazy.get_mut() {
+            lazy.text.take();
+        }
+    }
+
     fn heap_bytes(&self) -> usize {
         let lazy = self.lazy.get().map_or(0, |lazy| {
             size_of::<Lazy>()
                 + lazy.order.get().map_or(0, KeyOrder::bytes)
                 + lazy.present.get().map_or(0, RoaringBitmap::serialized_size)
+                + lazy.text.get().map_or(0, KeyText::bytes)
         });
         self.terms.heap_bytes() + lazy
     }

@@ -45,6 +45,7 @@ mod fields;
 mod full_text;
 mod index;
 mod key_order;
+mod key_text;
 mod order_field;
 mod request;
 mod sorted;

@@ -26,12 +26,22 @@ const EXCLUDED: [&str; 7] = [
 
 pub(super) struct Walk {
     path: String,
-    /// Lower-cased key to the key as first written.
-    keys: HashMap<String, String>,
-    seen: HashSet<(String, Option<String>)>,
+    /// By lower-cased key.
+    keys: HashMap<String, Key>,
+    /// The values of keys with more than one: (number of the key, value).
+    seen: HashSet<(usize, Option<String>)>,
     terms: Vec<Term>,
     collisions: Vec<String>,
     key_bytes: usize,
+}
+
+/// A key that was met.
+struct Key {
+    number: usize,
+    /// As first written, if that is not lower case.
+    written: Option<String>,
+    /// Its first term; `None` if the key is too long to have any.
+    first: Option<usize>,
 }
 
 impl Walk {
@@ -124,30 +134,46 @@ impl Walk {
     fn add(&mut self, key: &str, value: Option<(String, String)>) -> Result<(), TermError> {
         // Charged for repeats too: lower-casing a 2 MB key for each item of a list is the cost.
         self.charge(key.len())?;
-        let lowered = lower_case(key).into_owned();
-        match self.keys.get(&lowered) {
-            Some(written) if written == key => {}
-            Some(_) => {
-                if !self.collisions.contains(&lowered) && self.collisions.len() < 5 {
-                    self.collisions.push(lowered.clone());
-                }
+        let lowered = lower_case(key);
+        let Some(known) = self.keys.get(lowered.as_ref()) else {
+            let keep = !units_exceed(&lowered, MAX_TEXT_UNITS);
+            let known = Key {
+                number: self.keys.len(),
+                written: (lowered != key).then(|| key.to_owned()),
+                first: keep.then_some(self.terms.len()),
+            };
+            let lowered = lowered.into_owned();
+            if keep {
+                self.push(lowered.clone(), value)?;
             }
-            None => {
-                self.keys.insert(lowered.clone(), key.to_owned());
+            self.keys.insert(lowered, known);
+            return Ok(());
+        };
+        let written = known.written.as_deref().unwrap_or(lowered.as_ref());
+        if written != key && self.collisions.len() < 5 {
+            let lowered = lowered.clone().into_owned();
+            if !self.collisions.contains(&lowered) {
+                self.collisions.push(lowered);
             }
         }
-        if units_exceed(&lowered, MAX_TEXT_UNITS) {
+        let Some(first) = known.first else {
+            return Ok(());
+        };
+        let (number, first) = (known.number, &self.terms[first].value);
+        let text = value.as_ref().map(|(text, _)| text);
+        if first.as_ref() == text || !self.seen.insert((number, text.cloned())) {
             return Ok(());
         }
-        let (value, original) = value.unzip();
-        if !self.seen.insert((lowered.clone(), value.clone())) {
-            return Ok(());
-        }
+        self.push(lowered.into_owned(), value)
+    }
+
+    fn push(&mut self, key: String, value: Option<(String, String)>) -> Result<(), TermError> {
         if self.terms.len() == MAX_TERMS {
             return Err(TermError::TooMany);
         }
+        let (value, original) = value.unzip();
         self.terms.push(Term {
-            key: lowered,
+            key,
             value,
             original,
         });

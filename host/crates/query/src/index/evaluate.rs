@@ -233,21 +233,18 @@ impl Index {
             let Some(key) = self.dictionary.key(&field) else {
                 continue;
             };
-            let terms = self.dictionary.terms_of(key);
-            budget.spend(terms.len())?;
-            for term in terms.iter() {
-                let value = self.dictionary.value(term).unwrap_or_default();
-                if !value.contains(text.as_ref()) {
-                    continue;
-                }
+            budget.spend(self.dictionary.terms_of(key).len())?;
+            let mut work = 0;
+            self.dictionary.text_of(key).find(&text, |term| {
                 match &self.dictionary.term(term).docs {
                     Posting::One(doc) => docs.push(*doc),
                     posting => {
-                        budget.spend(posting_cost(posting))?;
+                        work += posting_cost(posting);
                         posting.union_into(&mut found);
                     }
                 }
-            }
+            });
+            budget.spend(work)?;
         }
         docs.sort_unstable();
         found.extend(docs);
