@@ -112,3 +112,73 @@ fn deletions(conn: &Connection) -> rusqlite::Result<Vec<String>> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use greenroom_storage::conformance::tenant;
+    use greenroom_storage::{Maintenance, TenantRepository};
+
+    use crate::sqlite_storage::tests::{block_on, new_storage};
+
+    #[test]
+    fn every_table_of_a_tenants_data_is_emptied_by_an_index() {
+        let (storage, _clock, _directory) = new_storage();
+        let plans = block_on(storage.read("plans", |conn| {
+            deletions(conn)?
+                .into_iter()
+                .map(|sql| {
+                    let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+                    let steps = explain
+                        .query_map(params![1, 1], |row| row.get::<_, String>(3))?
+                        .collect::<rusqlite::Result<Vec<_>>>()?;
+                    Ok((sql, steps.join("; ")))
+                })
+                .collect::<rusqlite::Result<Vec<_>>>()
+        }))
+        .unwrap();
+        for table in [
+            "changes",
+            "blob_chunks",
+            "refresh_state",
+            "relations",
+            "work",
+            "read_uses",
+        ] {
+            let start = format!("DELETE FROM {table} ");
+            assert!(
+                plans.iter().any(|(sql, _)| sql.starts_with(&start)),
+                "{table} is left"
+            );
+        }
+        for (sql, plan) in plans {
+            assert!(!plan.contains("SCAN"), "{sql}: {plan}");
+        }
+    }
+
+    #[test]
+    fn a_deletion_that_was_cut_off_is_completed_by_the_sweep() {
+        let (storage, clock, _directory) = new_storage();
+        block_on(async {
+            let tenant = tenant(&storage, "a").await;
+            storage
+                .put_tenant_settings(tenant, "{\"a\":1}")
+                .await
+                .unwrap();
+            storage
+                .write("cut off", move |tx| {
+                    tx.run("UPDATE tenants SET deleted_at = ?1", params![tx.now_ms()])
+                })
+                .await
+                .unwrap();
+            assert!(storage.find_tenant_by_id(tenant).await.unwrap().is_none());
+            // Its settings and its place in `tenant_seq`; the tenant itself an hour later.
+            assert_eq!(storage.sweep().await.unwrap(), 2);
+            assert_eq!(storage.tenant_settings(tenant).await.unwrap().json, "{}");
+            clock.advance(REMEMBERED_MS + 1);
+            assert_eq!(storage.sweep().await.unwrap(), 1);
+            assert_eq!(storage.sweep().await.unwrap(), 0);
+        });
+    }
+}

@@ -11,7 +11,7 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use greenroom_model::{Clock, Timestamp};
 use rusqlite::{Connection, Params, Transaction, TransactionBehavior};
@@ -24,6 +24,8 @@ use crate::statement;
 const QUEUE: usize = 256;
 /// Rows from which on a transaction counts as long.
 const LONG_ROWS: usize = 100;
+/// Time from which on it does, without the commit: that waits for the disk and says nothing about the work.
+const LONG: Duration = Duration::from_millis(5);
 /// The pause after a long transaction.
 const GAP: Duration = Duration::from_millis(2);
 /// How often a busy lock is waited for (5 s each) before the caller is told.
@@ -108,10 +110,12 @@ pub(crate) fn transact<T>(
         now: clock.now(),
         rows: 0,
     };
+    let began = Instant::now();
     // On an error `tx` is dropped, which rolls back.
     let result = job(&mut tx).and_then(|value| {
         let WriteTx { tx, rows, .. } = tx;
-        tx.commit().map(|()| (value, rows >= LONG_ROWS))
+        let long = rows >= LONG_ROWS || began.elapsed() >= LONG;
+        tx.commit().map(|()| (value, long))
     });
     match result {
         Ok((value, long)) => (Ok(value), long),

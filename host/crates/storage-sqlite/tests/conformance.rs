@@ -1,4 +1,5 @@
 //! Proves that this backend does what the traits promise: the suite of `greenroom-storage`, each test on a new file.
+#![expect(clippy::unwrap_used, reason = "a test: an error is a failure")]
 
 use std::pin::Pin;
 use std::sync::Arc;

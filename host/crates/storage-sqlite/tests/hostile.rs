@@ -1,6 +1,11 @@
 //! Proves what SQLite alone must stand: two processes on one file, crashes at any moment, damaged values.
 //!
 //! Two handles on one file share nothing but the file, as two processes do.
+#![expect(clippy::unwrap_used, reason = "a test: an error is a failure")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "looks at the files as a crash leaves them on the disk"
+)]
 
 use std::fs;
 use std::path::Path;
