@@ -2,6 +2,11 @@
 //! generated entities, while entities are added, changed, renamed and removed, compared with an
 //! evaluator that sorts everything each time. Seeded; a failure names its step.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
 mod naive;
 
 use greenroom_model::filter::EntityFilter;
