@@ -52,23 +52,6 @@ impl Emitter {
         self.push_entity(entity, None, key, None);
     }
 
-    /// Emits a JSON object as a child entity without checking its envelope: the host checks it
-    /// and reports an error in the words of its policies.
-    pub fn object_at(
-        &mut self,
-        location: &LocationRef,
-        position: Position,
-        object: &serde_json::Map<String, serde_json::Value>,
-    ) {
-        let text = serde_json::to_string(object).unwrap_or_default();
-        self.push_text(
-            text,
-            Some(location),
-            LocationKey::FromLocation,
-            Some(position),
-        );
-    }
-
     /// Emits a location to read, as a Location entity that the host makes.
     pub fn location(&mut self, location: &LocationRef, presence: Presence) {
         self.emissions

@@ -50,6 +50,18 @@ impl From<ReadError> for ProcessorError {
     }
 }
 
+impl From<greenroom_model::RefError> for ProcessorError {
+    fn from(error: greenroom_model::RefError) -> Self {
+        ProcessorError::Invalid(error.to_string())
+    }
+}
+
+impl From<greenroom_model::EnvelopeError> for ProcessorError {
+    fn from(error: greenroom_model::EnvelopeError) -> Self {
+        ProcessorError::Invalid(error.to_string())
+    }
+}
+
 impl From<ProcessorError> for wit::ProcessingError {
     fn from(error: ProcessorError) -> Self {
         match error {

@@ -5,7 +5,7 @@
 //! upload; built natively it is a plain library whose tests use [`testing`].
 //!
 //! ```
-//! use greenroom_sdk::{Context, Descriptor, Emitter, Entity, Processor, ProcessorError, Stage};
+//! use greenroom_sdk::{Context, Descriptor, Emitter, Entity, Processor, Result, Stage};
 //!
 //! #[derive(Default)]
 //! struct Team;
@@ -15,12 +15,7 @@
 //!         Descriptor::new().stages([Stage::PreProcess]).kinds(["Component"])
 //!     }
 //!
-//!     fn pre_process(
-//!         &self,
-//!         mut entity: Entity,
-//!         _cx: &Context,
-//!         _out: &mut Emitter,
-//!     ) -> Result<Entity, ProcessorError> {
+//!     fn pre_process(&self, mut entity: Entity, _: &Context, _: &mut Emitter) -> Result<Entity> {
 //!         entity.set_annotation("example.com/team", "core");
 //!         Ok(entity)
 //!     }
@@ -43,6 +38,7 @@ extern crate self as greenroom_sdk;
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod catalog_files;
 mod context;
 mod descriptor;
 mod document;
@@ -71,6 +67,9 @@ pub use outcome::{Handled, Target, Verdict};
 pub use processor::{Processor, Stage};
 pub use serde_json::{Map, Value, json};
 pub use yaml::Position;
+
+/// What a stage returns.
+pub type Result<T, E = ProcessorError> = std::result::Result<T, E>;
 
 /// What the macros expand to; not for use by name.
 #[doc(hidden)]

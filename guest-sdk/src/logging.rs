@@ -3,6 +3,10 @@
 use greenroom_model::Level;
 
 /// One line of the log of a native call.
+#[cfg_attr(
+    target_arch = "wasm32",
+    expect(unreachable_pub, reason = "only native tests hand lines out")
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
     /// Seriousness.

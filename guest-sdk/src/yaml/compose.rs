@@ -4,6 +4,7 @@
 //! (y02). Anchored values are copied when they end and again at each alias; both are charged to a
 //! budget, and uses of an anchor are counted as npm `yaml` counts them (y01).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use saphyr_parser::{Event, Parser, ScanError, Span};
@@ -12,12 +13,53 @@ use serde_json::{Map, Value};
 use super::scalar::{self, Scalar};
 use super::{MAX_ALIASED_BYTES, MAX_ALIASES, MAX_DEPTH, Position, YamlError};
 
+/// Most repairs of one document; see [`document`].
+const MAX_REPAIRS: usize = 100;
+/// The parser's complaint about a tab between `:` and a value, which the grammar allows.
+const TAB_AFTER_COLON: &str = "':' must be followed by a valid YAML whitespace";
+
 /// The value of one document's text, and where its root stands.
+///
+/// The parser refuses some tabs after `:` that the grammar and npm `yaml` accept; such a tab is
+/// made a space and the document read again, a bounded number of times.
 pub(super) fn document(
     text: &str,
     first_line: u32,
     document: u32,
 ) -> Result<(Value, Position), YamlError> {
+    let mut repaired = Cow::Borrowed(text);
+    for _ in 0..MAX_REPAIRS {
+        match compose(&repaired, first_line, document) {
+            Err(error) if error.message == TAB_AFTER_COLON => {
+                let Some(better) = without_tab(&repaired, first_line, &error) else {
+                    return Err(error);
+                };
+                repaired = Cow::Owned(better);
+            }
+            result => return result,
+        }
+    }
+    compose(&repaired, first_line, document)
+}
+
+/// The text with the white space before the place of an error made of spaces; none if there is no
+/// tab in it.
+fn without_tab(text: &str, first_line: u32, error: &YamlError) -> Option<String> {
+    let line_index = usize::try_from(error.line.checked_sub(first_line)?).ok()?;
+    let column = usize::try_from(error.column).ok()?.checked_sub(1)?;
+    let line_start = match line_index {
+        0 => 0,
+        nth => text.match_indices('\n').nth(nth - 1)?.0 + 1,
+    };
+    let end = line_start + text[line_start..].char_indices().nth(column)?.0;
+    let start = text[line_start..end].trim_end_matches([' ', '\t']).len() + line_start;
+    text[start..end].contains('\t').then(|| {
+        let blank = " ".repeat(end - start);
+        [&text[..start], &blank, &text[end..]].concat()
+    })
+}
+
+fn compose(text: &str, first_line: u32, document: u32) -> Result<(Value, Position), YamlError> {
     let mut composer = Composer {
         first_line,
         document,
@@ -364,7 +406,10 @@ fn flow_text(value: &Value) -> String {
         Value::Object(map) => {
             let pairs: Vec<_> = map
                 .iter()
-                .map(|(key, value)| format!("{key}: {}", flow_text(value)))
+                .map(|(key, value)| match value {
+                    Value::Null => key.clone(),
+                    value => format!("{key}: {}", flow_text(value)),
+                })
                 .collect();
             format!("{{ {} }}", pairs.join(", "))
         }
