@@ -1,0 +1,77 @@
+//! One file per subcommand: the composition roots. Only here is a backend chosen, a directory opened, a clock made.
+
+mod clock;
+mod compile;
+mod data_dir;
+mod file_roots;
+mod operator_token;
+mod provision;
+mod serve;
+mod worker;
+mod worker_parts;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{ServeFlags, WorkerFlags, log_filter, reject_unknown_variables};
+use crate::telemetry;
+
+/// A multi-tenant catalog backend that runs every processor in a sandbox.
+#[derive(Debug, Parser)]
+#[command(name = "greenroom", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the API and its workers
+    Serve(ServeFlags),
+    /// Start a worker; `serve` does this by itself
+    Worker {
+        #[command(flatten)]
+        flags: WorkerFlags,
+        /// Joined to `serve` by standard input and output
+        #[arg(long, hide = true)]
+        child: bool,
+    },
+    /// Compile one component from standard input; a worker does this by itself
+    #[command(hide = true)]
+    Compile,
+}
+
+/// Parses the arguments and runs a subcommand.
+///
+/// Exit codes: 0 when it did what was asked, 1 when it could not, 2 for wrong arguments (by the parser); `compile` exits
+/// with 3 for a component that is rejected.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Command::Compile = arguments.command {
+        return compile::run();
+    }
+    let result = reject_unknown_variables()
+        .map_err(anyhow::Error::from)
+        .and_then(|()| {
+            telemetry::init(log_filter().as_deref());
+            match arguments.command {
+                Command::Serve(flags) => serve::run(&flags),
+                Command::Worker { flags, child } => worker::run(&flags, child),
+                Command::Compile => Ok(()),
+            }
+        });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(
+                clippy::print_stderr,
+                reason = "the last word of a command that failed, whatever the log filter"
+            )]
+            {
+                eprintln!("greenroom: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! `greenroom serve`: the API, and its workers as child processes.
+
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use greenroom_model::Clock;
+use greenroom_storage::Storage;
+use greenroom_storage_sqlite::SqliteStorage;
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+use super::clock::SystemClock;
+use super::data_dir::DataDir;
+use super::worker_parts::reserved_names;
+use super::{operator_token, provision};
+use crate::api::{self, ApiParts};
+use crate::config::{Config, ServeFlags};
+use crate::lifecycle::{Lifecycle, stop_signal};
+use crate::supervisor::{Supervisor, Wakes};
+
+/// This executable, also after it was replaced on disk.
+pub(super) const PROGRAM: &str = "/proc/self/exe";
+/// Time that requests and workers have at the end; together with their own limits the process ends within 10 s.
+const PATIENCE: Duration = Duration::from_secs(9);
+
+pub(super) fn run(flags: &ServeFlags) -> anyhow::Result<()> {
+    let config = read_config(flags)?;
+    runtime()?.block_on(serve(&config))
+}
+
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let data = DataDir::open(&config.data_dir)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let storage: Arc<dyn Storage> = Arc::new(
+        SqliteStorage::open(&data.database(), Arc::clone(&clock)).context("open the database")?,
+    );
+    provision::apply(config, &*storage).await?;
+    operator_token::ensure(&data, &*storage).await?;
+    data.artifact_key()?;
+    // Roots that cannot be opened are said here, not by a worker that dies.
+    super::file_roots::open(&config.file_roots)?;
+
+    let lifecycle = Lifecycle::new();
+    let wakes = Wakes::default();
+    let listener = bind(config.listen, "--listen").await?;
+    let metrics_listener = bind(config.metrics_listen, "--metrics-listen").await?;
+    let supervisor = Supervisor::new(
+        PROGRAM.into(),
+        worker_arguments(config),
+        Arc::clone(&storage),
+        wakes.clone(),
+    );
+    supervisor.start(&lifecycle, config.workers);
+    let parts = ApiParts {
+        storage,
+        clock,
+        lifecycle: Arc::clone(&lifecycle),
+        wakes,
+        workers: (config.workers > 0).then(|| Arc::clone(&supervisor)),
+        reserved_processors: reserved_names(),
+    };
+    let address = listener.local_addr()?;
+    let router = api::router(parts.clone());
+    let operations = api::operations_router(parts);
+    lifecycle.spawn(api::serve(listener, router, Arc::clone(&lifecycle)));
+    lifecycle.spawn(api::serve(
+        metrics_listener,
+        operations,
+        Arc::clone(&lifecycle),
+    ));
+    announce(&data, address);
+
+    info!(signal = stop_signal().await?, "stopping");
+    match lifecycle.drain(PATIENCE).await {
+        0 => {}
+        left => warn!(left, "gave up what was still running"),
+    }
+    Ok(())
+}
+
+/// The flags that make a worker see what `serve` sees. Paths only: secrets stay in the file.
+fn worker_arguments(config: &Config) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["worker".into(), "--child".into()];
+    arguments.extend(["--data-dir".into(), config.data_dir.clone().into()]);
+    if let Some(file) = &config.file {
+        arguments.extend(["--config".into(), file.clone().into()]);
+    }
+    for root in &config.file_roots {
+        arguments.extend(["--file-root".into(), root.clone().into()]);
+    }
+    arguments
+}
+
+async fn bind(address: std::net::SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listen on {address}: choose another address with `{flag}`"))
+}
+
+/// Says where everything is. Only on a terminal or through `make run`; the token itself stays in its file.
+fn announce(data: &DataDir, address: std::net::SocketAddr) {
+    let base = format!("http://{address}/tenants/default/api/catalog");
+    let token = data.shown(operator_token::FILE);
+    info!(url = base, token_file = token, "serving");
+    #[expect(clippy::print_stdout, reason = "what a newcomer pastes next")]
+    {
+        println!("greenroom serves {base}");
+        println!("operator token: {token}");
+        println!();
+        println!(
+            "  curl -s -H \"Authorization: Bearer $(cat {token})\" '{base}/entities/by-query?limit=5&fields=kind,metadata.name'"
+        );
+        println!(
+            "  curl -s -H \"Authorization: Bearer $(cat {token})\" '{base}/entity-facets?facet=kind'"
+        );
+        println!();
+        if std::io::stdout().is_terminal() {
+            println!("Ctrl-C stops it.");
+        }
+    }
+}
+
+/// Reads the configuration of this process.
+pub(super) fn read_config(flags: &ServeFlags) -> anyhow::Result<Config> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "commands resolve relative paths once, at the start"
+    )]
+    let current = std::env::current_dir().context("find the working directory")?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "commands read the configuration file"
+    )]
+    let read = |path: &Path| std::fs::read_to_string(path);
+    Ok(Config::read(flags, &current, read)?)
+}
+
+/// The runtime of both processes: I/O only, guests have threads of their own.
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")
+}

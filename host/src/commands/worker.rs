@@ -1,0 +1,85 @@
+//! `greenroom worker`: one worker process, alone or as a child of `serve`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use greenroom_model::Clock;
+use greenroom_storage::Storage;
+use greenroom_storage_sqlite::SqliteStorage;
+use tracing::{info, warn};
+
+use super::clock::SystemClock;
+use super::data_dir::DataDir;
+use super::serve::{PROGRAM, read_config, runtime};
+use super::worker_parts::assemble;
+use crate::config::{ServeFlags, WorkerFlags};
+use crate::lifecycle::{Lifecycle, stop_signal};
+use crate::supervisor::{ParentPipe, Wakes};
+use crate::worker::Worker;
+
+/// Time that work in flight has at the end, before it is given up.
+const SOFT: Duration = Duration::from_secs(5);
+
+pub(super) fn run(flags: &WorkerFlags, child: bool) -> anyhow::Result<()> {
+    // Workers run at lower priority than the API (DESIGN §1); not being allowed to is no reason not to work.
+    let _ = rustix::process::setpriority_process(None, 10);
+    let config = read_config(&ServeFlags {
+        worker: flags.clone(),
+        ..ServeFlags::default()
+    })?;
+    runtime()?.block_on(async {
+        let lifecycle = Lifecycle::new();
+        let data = DataDir::open(&config.data_dir)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let storage: Arc<dyn Storage> = Arc::new(
+            SqliteStorage::open(&data.database(), Arc::clone(&clock))
+                .context("open the database")?,
+        );
+        let wakes = Wakes::default();
+        let parts = assemble(
+            &config,
+            &data,
+            PROGRAM.into(),
+            storage,
+            clock,
+            wakes.clone(),
+        )?;
+        let pulse = parts.pulse.clone();
+        let worker = Worker::new(parts);
+        let id = worker.id().0.clone();
+        worker.start(&lifecycle);
+        if child {
+            ParentPipe::join(&lifecycle, id.clone(), wakes, pulse);
+        }
+        info!(worker.id = id, "worker claims");
+        let mut stopping = lifecycle.stopping();
+        if child {
+            // Ctrl-C reaches the whole group of a terminal; `serve` decides when its workers go.
+            tokio::select! {
+                () = stopping.wait() => {}
+                () = ignore_interrupts() => {}
+            }
+        } else {
+            tokio::select! {
+                () = stopping.wait() => {}
+                signal = stop_signal() => info!(signal = signal?, "stopping"),
+            }
+        }
+        match lifecycle.drain(SOFT).await {
+            0 => {}
+            left => warn!(left, "gave up what was in flight; it runs again elsewhere"),
+        }
+        Ok::<_, anyhow::Error>(())
+    })?;
+    Ok(())
+}
+
+/// Never resolves; takes SIGINT so that it does not end the process.
+async fn ignore_interrupts() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::interrupt()) {
+        Ok(mut interrupts) => while interrupts.recv().await.is_some() {},
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,16 @@
+//! One typed configuration, read once at the start: defaults, then the file, then `GREENROOM_…` variables, then flags.
+//!
+//! The file's keys are those of the flags with `_` for `-`, and under `[tenants.NAME]` those of app-config.yaml. An unknown
+//! key is an error that names it. Only this module reads the environment.
+
+mod environment;
+mod file;
+mod flags;
+mod settings;
+mod tenant;
+
+pub use environment::{UnknownVariable, VARIABLES, log_filter, reject_unknown_variables};
+pub use file::ConfigFileError;
+pub use flags::{ServeFlags, WorkerFlags};
+pub use settings::{Config, ConfigError};
+pub use tenant::{ConfigLocation, IntegrationHost, TenantSection};

@@ -1,0 +1,58 @@
+//! `GREENROOM_…` variables. Their values are read by the flags of the same name; here unknown ones are refused, because a
+//! misspelt variable would otherwise be silently ignored.
+
+use thiserror::Error;
+
+/// Every variable, with the flag it stands for.
+pub const VARIABLES: [(&str, &str); 7] = [
+    ("GREENROOM_DATA_DIR", "--data-dir"),
+    ("GREENROOM_LISTEN", "--listen"),
+    ("GREENROOM_METRICS_LISTEN", "--metrics-listen"),
+    ("GREENROOM_WORKERS", "--workers"),
+    ("GREENROOM_FILE_ROOTS", "--file-root"),
+    ("GREENROOM_CONFIG", "--config"),
+    (
+        "GREENROOM_LOG",
+        "the log filter, such as `info` or `greenroom=debug`",
+    ),
+];
+
+/// A variable that no flag has.
+#[derive(Debug, Error)]
+#[error("environment variable `{name}` is not known: use one of {}", known())]
+pub struct UnknownVariable {
+    name: String,
+}
+
+fn known() -> String {
+    VARIABLES.map(|(name, _)| name).join(", ")
+}
+
+/// Refuses a `GREENROOM_…` variable that is not in [`VARIABLES`].
+///
+/// # Errors
+/// Names the first unknown one.
+pub fn reject_unknown_variables() -> Result<(), UnknownVariable> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "config is where the environment is read"
+    )]
+    let variables = std::env::vars_os();
+    for (name, _) in variables {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("GREENROOM_") && !VARIABLES.iter().any(|(known, _)| *known == name) {
+            return Err(UnknownVariable { name });
+        }
+    }
+    Ok(())
+}
+
+/// The log filter, if one is set.
+pub fn log_filter() -> Option<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "config is where the environment is read"
+    )]
+    let filter = std::env::var("GREENROOM_LOG");
+    filter.ok()
+}

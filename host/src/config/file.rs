@@ -1,0 +1,72 @@
+//! The configuration file: the flags' keys, and each tenant's settings in the spelling of app-config.yaml.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::TenantSection;
+
+/// The file as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ConfigFile {
+    pub(super) data_dir: Option<PathBuf>,
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) metrics_listen: Option<SocketAddr>,
+    pub(super) workers: Option<u16>,
+    pub(super) file_roots: Vec<PathBuf>,
+    /// Networks in CIDR notation that the reader may reach although they are private.
+    pub(super) private_networks: Vec<String>,
+    pub(super) tenants: BTreeMap<String, TenantSection>,
+}
+
+/// Why the file cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigFileError {
+    /// It cannot be read.
+    #[error("read the configuration file `{path}`: {source}")]
+    Read {
+        /// The path as given.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// It is not what a configuration file is; the text names line and key.
+    #[error("the configuration file `{path}` is wrong: {source}")]
+    Parse {
+        /// The path as given.
+        path: String,
+        /// Where, and what.
+        source: Box<toml::de::Error>,
+    },
+}
+
+pub(super) fn parse(path: &str, text: &str) -> Result<ConfigFile, ConfigFileError> {
+    toml::from_str(text).map_err(|source| ConfigFileError::Parse {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let error = parse("c.toml", "lisen = \"127.0.0.1:1\"")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("lisen") && error.contains("listen"),
+            "{error}"
+        );
+        let error = parse("c.toml", "[tenants.default.catalog]\nlocation = []")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("location"), "{error}");
+    }
+}

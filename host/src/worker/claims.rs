@@ -1,0 +1,202 @@
+//! The claim loop: takes what is due, as much as is free, and runs it.
+
+use std::sync::Arc;
+
+use greenroom_model::{Clock, TenantId};
+use greenroom_processing::{Orchestrate, Pipelines, ProcessingError, TenantPipeline, process};
+use greenroom_storage::{Claimed, RunRecord, RunResult, Storage, WorkerId};
+use std::collections::HashMap;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use super::StoredReads;
+use super::loops::wait_for_work;
+use crate::lifecycle::Stopping;
+use crate::supervisor::{Pulse, Wakes};
+
+/// Runs in flight; guests run on few of them at once, the others wait for reads or their turn.
+const IN_FLIGHT: usize = 64;
+/// Kept free for lane *on request*, so that a backlog never delays a registration.
+const KEPT_FOR_REQUESTS: usize = 8;
+/// Wait before a run that failed through us is tried again, in milliseconds; doubles with each attempt.
+const OUR_FAULT_MS: i64 = 10_000;
+
+/// What runs need.
+pub(crate) struct ClaimLoop {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) pipelines: Arc<Pipelines>,
+    pub(crate) orchestrate: Arc<dyn Orchestrate>,
+    pub(crate) reads: Arc<StoredReads>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) worker: WorkerId,
+    pub(crate) wakes: Wakes,
+    /// Recording a run may have queued another.
+    pub(crate) recorded: Arc<Notify>,
+    pub(crate) finished: mpsc::Sender<RunRecord>,
+    pub(crate) pulse: Pulse,
+}
+
+impl ClaimLoop {
+    /// Claims and runs until the process stops, then waits for what is in flight.
+    pub(crate) async fn run(self, mut stopping: Stopping) {
+        let this = Arc::new(self);
+        let mut in_flight = JoinSet::new();
+        let mut seen = 0;
+        while !stopping.is_stopping() {
+            this.pulse.beat();
+            let woken = this.wakes.incoming.notified();
+            let recorded = this.recorded.notified();
+            while in_flight.try_join_next().is_some() {}
+            let claimed = this.claim(IN_FLIGHT.saturating_sub(in_flight.len())).await;
+            let idle = claimed.is_empty();
+            if let Some(runs) = this.with_pipelines(claimed).await {
+                for (claimed, pipeline) in runs {
+                    let run = Arc::clone(&this);
+                    in_flight.spawn(async move { run.one(claimed, &pipeline).await });
+                }
+            }
+            let full = in_flight.len() >= IN_FLIGHT;
+            if !idle && !full {
+                continue;
+            }
+            let mut quiet = stopping.clone();
+            let mut seen_now = seen;
+            tokio::select! {
+                () = stopping.wait() => break,
+                () = recorded => {}
+                _ = in_flight.join_next(), if full => {}
+                _ = wait_for_work(woken, &*this.storage, &mut seen_now, &mut quiet, || this.pulse.beat()) => {}
+            }
+            seen = seen_now;
+        }
+        while in_flight.join_next().await.is_some() {}
+    }
+
+    async fn claim(&self, free: usize) -> Vec<Claimed> {
+        let only_requests = free <= KEPT_FOR_REQUESTS;
+        let limit = if only_requests {
+            free
+        } else {
+            free - KEPT_FOR_REQUESTS
+        };
+        if limit == 0 {
+            return Vec::new();
+        }
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        match self.storage.claim(&self.worker, limit, only_requests).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                warn!(%error, "could not claim work");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Each claimed item with its tenant's pipeline, looked up once a batch. Items of a tenant whose pipeline cannot be
+    /// had are given back.
+    async fn with_pipelines(
+        &self,
+        claimed: Vec<Claimed>,
+    ) -> Option<Vec<(Claimed, Arc<TenantPipeline>)>> {
+        let mut pipelines: HashMap<TenantId, Option<Arc<TenantPipeline>>> = HashMap::new();
+        let mut runs = Vec::with_capacity(claimed.len());
+        for item in claimed {
+            let tenant = item.claim.tenant;
+            let known = match pipelines.get(&tenant) {
+                Some(known) => known.clone(),
+                None => {
+                    let found = self.pipelines.of(tenant).await;
+                    let found = found
+                        .inspect_err(|error| warn!(%error, tenant.id = tenant.0, "no pipeline"))
+                        .ok();
+                    pipelines.insert(tenant, found.clone());
+                    found
+                }
+            };
+            match known {
+                Some(pipeline) => runs.push((item, pipeline)),
+                None => {
+                    self.finish(ours(
+                        &item,
+                        &*self.clock,
+                        "the tenant's pipeline could not be read",
+                    ))
+                    .await
+                }
+            }
+        }
+        (!runs.is_empty()).then_some(runs)
+    }
+
+    async fn one(&self, claimed: Claimed, pipeline: &Arc<TenantPipeline>) {
+        let (lane, entity_ref) = (claimed.lane, claimed.entity_ref.clone());
+        let item = claimed.clone();
+        let ran = process(
+            claimed,
+            pipeline,
+            &*self.orchestrate,
+            &*self.reads,
+            &*self.storage,
+            &*self.clock,
+        )
+        .await;
+        let record = match ran {
+            Ok(record) => record,
+            Err(ProcessingError::Orchestrate(greenroom_processing::OrchestrateError::Stopping)) => {
+                let _ = self
+                    .storage
+                    .release(std::slice::from_ref(&item.claim))
+                    .await;
+                return;
+            }
+            Err(error) => {
+                warn!(entity.ref = %entity_ref, tenant.id = item.claim.tenant.0, error = %chain(&error), "a run failed through us");
+                ours(&item, &*self.clock, &chain(&error))
+            }
+        };
+        for fault in &record.faults {
+            info!(
+                tenant.id = item.claim.tenant.0,
+                entity.ref = %entity_ref,
+                processor.name = %fault.processor,
+                processor.stage = %fault.stage,
+                fault = fault.fault,
+                lane = ?lane,
+                "a processor faulted"
+            );
+        }
+        self.finish(record).await;
+    }
+
+    async fn finish(&self, record: RunRecord) {
+        // The recorder ends only after every sender is gone.
+        let _ = self.finished.send(record).await;
+    }
+}
+
+/// A run that ended without a result, through us: it waits and starts over.
+fn ours(claimed: &Claimed, clock: &dyn Clock, reason: &str) -> RunRecord {
+    let wait = OUR_FAULT_MS.saturating_mul(1 << claimed.attempts.min(8));
+    RunRecord {
+        claim: claimed.claim.clone(),
+        result: RunResult::Waiting {
+            retry_at: clock.now().plus_ms(wait),
+            reason: reason.to_owned(),
+        },
+        faults: Vec::new(),
+        cpu_us: 0,
+    }
+}
+
+/// An error with its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}

@@ -1,0 +1,104 @@
+//! The parent's side of `greenroom compile`: one upload, one child, limits, exit (DESIGN §1).
+//!
+//! Input is the artifact key and the component on standard input; output is the sealed artifact on standard output, or a
+//! reason. A compile bomb costs one rejected revision: CPU and memory are limited in the child, time and output here.
+
+use std::ffi::OsString;
+use std::process::Stdio;
+use std::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
+use tokio::sync::Semaphore;
+
+/// Largest component, in bytes (DESIGN §3.2).
+pub const COMPILE_INPUT_MAX: usize = 32 * 1024 * 1024;
+/// Most a child may answer, in bytes; compiled code is 3–6 times its component.
+const OUTPUT_MAX: u64 = 256 * 1024 * 1024;
+/// Wall-clock time of a child; its own CPU limit is 60 s.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Exit code of a child that rejects its input and says why.
+pub(crate) const REJECTED: i32 = 3;
+
+/// Starts compile children, one at a time.
+pub struct CompileChild {
+    program: OsString,
+    one: Semaphore,
+}
+
+/// Why there is no artifact.
+#[derive(Debug, Error)]
+pub(crate) enum CompileFailure {
+    /// The component is not one we run; what to change.
+    #[error("{0}")]
+    Rejected(String),
+    /// Ours: tried again.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl CompileChild {
+    /// Children are `program compile`.
+    pub fn new(program: OsString) -> Self {
+        Self {
+            program,
+            one: Semaphore::new(1),
+        }
+    }
+
+    /// Compiles a component; answers the sealed artifact.
+    pub(crate) async fn compile(
+        &self,
+        key: &[u8; 32],
+        component: Bytes,
+    ) -> Result<Bytes, CompileFailure> {
+        let failed = |doing: &str, error: &dyn std::fmt::Display| {
+            CompileFailure::Failed(format!("{doing}: {error}"))
+        };
+        let _permit = self
+            .one
+            .acquire()
+            .await
+            .map_err(|error| failed("wait for the compiler", &error))?;
+        let mut child = Command::new(&self.program)
+            .arg("compile")
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| failed("start the compiler", &error))?;
+        let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(CompileFailure::Failed(
+                "the compiler has no pipe".to_owned(),
+            ));
+        };
+        let mut answer = Vec::new();
+        let exchange = async {
+            // A child that dies early closes the pipe; its exit status says why.
+            if input.write_all(key).await.is_ok() {
+                let _ = input.write_all(&component).await;
+            }
+            drop(input);
+            output.take(OUTPUT_MAX).read_to_end(&mut answer).await?;
+            child.wait().await
+        };
+        match tokio::time::timeout(PATIENCE, exchange).await {
+            Ok(Ok(status)) if status.success() => Ok(answer.into()),
+            Ok(Ok(status)) if status.code() == Some(REJECTED) => Err(CompileFailure::Rejected(
+                String::from_utf8_lossy(&answer).into_owned(),
+            )),
+            Ok(Ok(status)) => Err(CompileFailure::Rejected(format!(
+                "compiling it took more than 60 s of CPU or 2 GiB of memory ({status}): make it smaller or simpler"
+            ))),
+            Ok(Err(error)) => Err(failed("talk to the compiler", &error)),
+            Err(_) => Err(CompileFailure::Rejected(format!(
+                "compiling it took more than {} s: make it smaller or simpler",
+                PATIENCE.as_secs()
+            ))),
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! Reads for runs: from what is stored, else from outside, and stored then (DESIGN §3.4). Also how a stored read is looked
+//! at again, which [`super::revalidation`] schedules.
+//!
+//! A stored read is current until its next time; that is what schedules reads and not entities. Credentials, policies and
+//! roots are this process's configuration; grants are the pipeline's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use greenroom_model::{Clock, Digest, LocationRef, TenantId, TenantName, Timestamp};
+use greenroom_orchestrator::{
+    Read, ReadOutcome as GuestOutcome, Want, WantedReads, outcome_digest,
+};
+use greenroom_processing::{
+    Grant, ReadAnswer, ReadSource, Reading, TenantPipeline, Wanted, jittered_interval_ms,
+};
+use greenroom_reader as reader;
+use greenroom_reader::{Conditional, FileReader, ReadOutcome, ReadPolicy, Reader};
+use greenroom_storage::{ReadKey, Storage, StoredOutcome, StoredRead};
+
+/// Largest body that is kept; a larger one is fetched again when it is needed (DESIGN §2, R8).
+const KEPT_BODY_BYTES: usize = 1024 * 1024;
+/// Wait after a source that could not answer and said nothing about when.
+const RETRY_MS: u64 = 10_000;
+/// Longest wait that a source may ask for (r10).
+const RETRY_MOST_MS: u64 = 3_600_000;
+
+/// Reads of all tenants, over storage.
+pub struct StoredReads {
+    storage: Arc<dyn Storage>,
+    reader: Reader,
+    files: Arc<FileReader>,
+    policies: BTreeMap<TenantName, ReadPolicy>,
+    /// Tenants that are in no configuration read nothing.
+    closed: ReadPolicy,
+    clock: Arc<dyn Clock>,
+}
+
+/// What looking outside gave.
+pub(crate) enum Looked {
+    /// An outcome to store.
+    Read(StoredRead, GuestOutcome),
+    /// The source says nothing changed since the condition.
+    Unchanged,
+    /// It cannot answer now.
+    Unavailable { retry_at: Timestamp, reason: String },
+}
+
+impl StoredReads {
+    /// Reads through `reader` and `files` under each tenant's policy.
+    pub fn new(
+        storage: Arc<dyn Storage>,
+        reader: Reader,
+        files: Arc<FileReader>,
+        policies: BTreeMap<TenantName, ReadPolicy>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            storage,
+            reader,
+            files,
+            policies,
+            closed: ReadPolicy::default(),
+            clock,
+        })
+    }
+
+    async fn policy(&self, tenant: TenantId) -> &ReadPolicy {
+        let name = self
+            .storage
+            .find_tenant_by_id(tenant)
+            .await
+            .ok()
+            .flatten()
+            .map(|tenant| tenant.name);
+        name.and_then(|name| self.policies.get(&name))
+            .unwrap_or(&self.closed)
+    }
+
+    async fn read_one(
+        &self,
+        tenant: TenantId,
+        policy: &ReadPolicy,
+        grant: &reader::Grant,
+        want: &Want,
+        stored: Option<StoredRead>,
+    ) -> Result<Reading, ReadAnswer> {
+        let key = key(policy, want);
+        if let Some(outcome) = stored.and_then(|stored| usable(stored, grant, want)) {
+            return Ok(Reading {
+                key,
+                read: Read {
+                    want: want.clone(),
+                    outcome,
+                },
+            });
+        }
+        match self.look(policy, grant, &key, want, None).await {
+            Looked::Read(read, outcome) => {
+                self.storage.put_read(tenant, read).await.map_err(|error| {
+                    ReadAnswer::Unavailable {
+                        retry_at: self.clock.now().plus_ms(1_000),
+                        reason: format!("storage: {error}"),
+                    }
+                })?;
+                Ok(Reading {
+                    key,
+                    read: Read {
+                        want: want.clone(),
+                        outcome,
+                    },
+                })
+            }
+            Looked::Unavailable { retry_at, reason } => {
+                Err(ReadAnswer::Unavailable { retry_at, reason })
+            }
+            Looked::Unchanged => Err(ReadAnswer::Unavailable {
+                retry_at: self.clock.now().plus_ms(1_000),
+                reason: format!(
+                    "{}: answered an unconditional request with not-modified",
+                    text(want)
+                ),
+            }),
+        }
+    }
+
+    /// Reads outside.
+    pub(crate) async fn look(
+        &self,
+        policy: &ReadPolicy,
+        grant: &reader::Grant,
+        key: &ReadKey,
+        want: &Want,
+        condition: Option<&Conditional>,
+    ) -> Looked {
+        let outside = match want {
+            Want::Get(target) => reader::Want::Get(target.clone()),
+            Want::List(pattern) => reader::Want::List(pattern.clone()),
+        };
+        let outcome = if is_file(want) {
+            let (files, grant) = (Arc::clone(&self.files), grant.clone());
+            let read = tokio::task::spawn_blocking(move || files.read(&grant, &outside)).await;
+            read.unwrap_or_else(|error| ReadOutcome::Unavailable {
+                reason: error.to_string(),
+                retry_after_ms: None,
+            })
+        } else {
+            self.reader.read(policy, grant, &outside, condition).await
+        };
+        let now = self.clock.now();
+        let (guest, condition) = match outcome {
+            ReadOutcome::Document {
+                bytes,
+                digest,
+                final_url,
+                conditional,
+            } => {
+                let body: Arc<[u8]> = bytes.as_ref().into();
+                (
+                    GuestOutcome::Document {
+                        body,
+                        final_url,
+                        digest,
+                    },
+                    Some(conditional),
+                )
+            }
+            ReadOutcome::Listing { targets, .. } => (GuestOutcome::Listing(targets), None),
+            ReadOutcome::NotFound => (GuestOutcome::NotFound, None),
+            ReadOutcome::Refused { reason } => (GuestOutcome::Refused(reason), None),
+            ReadOutcome::NotModified => return Looked::Unchanged,
+            ReadOutcome::Unavailable {
+                reason,
+                retry_after_ms,
+            } => {
+                let wait = retry_after_ms
+                    .unwrap_or(RETRY_MS)
+                    .clamp(1_000, RETRY_MOST_MS);
+                let retry_at = now.plus_ms(i64::try_from(wait).unwrap_or(i64::MAX));
+                return Looked::Unavailable {
+                    retry_at,
+                    reason: format!("{}: {reason}", text(want)),
+                };
+            }
+        };
+        let read = StoredRead {
+            key: key.clone(),
+            digest: outcome_digest(&guest),
+            outcome: stored(&guest),
+            etag: condition
+                .as_ref()
+                .and_then(|condition| condition.etag.clone()),
+            last_modified: condition.and_then(|condition| condition.last_modified),
+            next_due: now.plus_ms(jittered_interval_ms(&key.want, now)),
+        };
+        Looked::Read(read, guest)
+    }
+
+    /// Looks at a stored read again, on its schedule. Whoever used it was granted it.
+    pub(crate) async fn look_again(&self, tenant: TenantId, read: &StoredRead) -> Option<Looked> {
+        let want = want_of(&read.key)?;
+        let policy = self.policy(tenant).await;
+        let condition = match &read.outcome {
+            StoredOutcome::Document { final_url, .. } => Some(Conditional {
+                url: final_url.clone(),
+                etag: read.etag.clone(),
+                last_modified: read.last_modified.clone(),
+            }),
+            StoredOutcome::Listing(_) | StoredOutcome::NotFound | StoredOutcome::Refused(_) => None,
+        };
+        Some(
+            self.look(
+                policy,
+                &reader::Grant::everything(),
+                &read.key,
+                &want,
+                condition.as_ref(),
+            )
+            .await,
+        )
+    }
+
+    /// What a processor may read for one entity.
+    fn grant(
+        &self,
+        policy: &ReadPolicy,
+        pipeline: &TenantPipeline,
+        wanted: &WantedReads,
+    ) -> reader::Grant {
+        let own = match &wanted.target {
+            Some(target) => self.place(policy, target, wanted),
+            None => reader::Grant::default(),
+        };
+        let granted = pipeline
+            .grants
+            .get(&wanted.processor)
+            .map_or(&[Grant::Location][..], Vec::as_slice);
+        granted.iter().fold(own, |grant, one| match one {
+            Grant::Location => grant.or(self.place(policy, &wanted.location, wanted)),
+            Grant::Origin => grant.or(self.place(policy, &wanted.origin_location, wanted)),
+            Grant::Prefix(prefix) => {
+                grant.or(reader::Grant::prefixes([prefix.as_str()]).unwrap_or_default())
+            }
+        })
+    }
+
+    /// The repository or file root that a location is in. A file is only ever granted to an entity that was itself read
+    /// from a file (y15).
+    fn place(&self, policy: &ReadPolicy, at: &LocationRef, wanted: &WantedReads) -> reader::Grant {
+        match at.r#type.as_str() {
+            "file" if wanted.location.r#type == "file" => self
+                .files
+                .root_of(&at.target)
+                .map_or_else(reader::Grant::default, reader::Grant::file_root),
+            "url" => {
+                let itself = reader::Grant::prefixes([at.target.as_str()]).unwrap_or_default();
+                itself.or(reader::Grant::repository_of(&at.target, policy))
+            }
+            _ => reader::Grant::default(),
+        }
+    }
+}
+
+#[async_trait]
+impl ReadSource for StoredReads {
+    async fn read(&self, wanted: Wanted<'_>) -> ReadAnswer {
+        let policy = self.policy(wanted.tenant).await;
+        let grant = self.grant(policy, wanted.pipeline, wanted.reads);
+        let keys: Vec<ReadKey> = wanted
+            .reads
+            .wants
+            .iter()
+            .map(|want| key(policy, want))
+            .collect();
+        let stored = match self.storage.find_reads(wanted.tenant, &keys).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                let retry_at = self.clock.now().plus_ms(1_000);
+                return ReadAnswer::Unavailable {
+                    retry_at,
+                    reason: format!("storage: {error}"),
+                };
+            }
+        };
+        let reads = wanted
+            .reads
+            .wants
+            .iter()
+            .zip(stored)
+            .map(|(want, stored)| self.read_one(wanted.tenant, policy, &grant, want, stored));
+        let mut readings = Vec::with_capacity(keys.len());
+        for outcome in futures_util::future::join_all(reads).await {
+            match outcome {
+                Ok(reading) => readings.push(reading),
+                Err(unavailable) => return unavailable,
+            }
+        }
+        ReadAnswer::Read(readings)
+    }
+}
+
+fn is_file(want: &Want) -> bool {
+    let (Want::Get(target) | Want::List(target)) = want;
+    target.starts_with('/')
+        || target
+            .get(..5)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
+}
+
+fn text(want: &Want) -> String {
+    match want {
+        Want::Get(target) => format!("get {target}"),
+        Want::List(pattern) => format!("list {pattern}"),
+    }
+}
+
+fn want_of(key: &ReadKey) -> Option<Want> {
+    match key.want.split_once(' ')? {
+        ("get", target) => Some(Want::Get(target.to_owned())),
+        ("list", pattern) => Some(Want::List(pattern.to_owned())),
+        _ => None,
+    }
+}
+
+fn key(policy: &ReadPolicy, want: &Want) -> ReadKey {
+    let (Want::Get(target) | Want::List(target)) = want;
+    let credential = policy
+        .credential_key(target)
+        .map(|digest| digest.to_string())
+        .unwrap_or_default();
+    ReadKey {
+        credential,
+        want: text(want),
+    }
+}
+
+fn stored(outcome: &GuestOutcome) -> StoredOutcome {
+    match outcome {
+        GuestOutcome::Document {
+            body, final_url, ..
+        } => StoredOutcome::Document {
+            body: (body.len() <= KEPT_BODY_BYTES).then(|| Bytes::copy_from_slice(body)),
+            final_url: final_url.clone(),
+        },
+        GuestOutcome::Listing(entries) => StoredOutcome::Listing(entries.clone()),
+        GuestOutcome::NotFound => StoredOutcome::NotFound,
+        GuestOutcome::Refused(reason) => StoredOutcome::Refused(reason.clone()),
+    }
+}
+
+/// A stored read as a guest gets it, if it may have it and the body was kept. A stored refusal is judged again: it was
+/// perhaps another processor's. Files are always read: that is as quick, and judged where it is done.
+fn usable(stored: StoredRead, grant: &reader::Grant, want: &Want) -> Option<GuestOutcome> {
+    let (Want::Get(target) | Want::List(target)) = want;
+    if is_file(want) || !url::Url::parse(target).is_ok_and(|url| grant.permits(&url)) {
+        return None;
+    }
+    match stored.outcome {
+        StoredOutcome::Document {
+            body: Some(body),
+            final_url,
+        } => {
+            let digest = Digest::of(&body);
+            Some(GuestOutcome::Document {
+                body: body.as_ref().into(),
+                final_url,
+                digest,
+            })
+        }
+        StoredOutcome::Listing(entries) => Some(GuestOutcome::Listing(entries)),
+        StoredOutcome::NotFound => Some(GuestOutcome::NotFound),
+        StoredOutcome::Document { body: None, .. } | StoredOutcome::Refused(_) => None,
+    }
+}

@@ -1,0 +1,229 @@
+//! Runs on request: what the API wants done now and waits for (DESIGN §1). Picked up within milliseconds of the wake-up.
+
+use std::sync::Arc;
+
+use greenroom_model::{Clock, Diagnostic, Entity, LocationRef, Presence, ProcessorName};
+use greenroom_processing::{
+    DryRunError, Orchestrate, Pipelines, dry_run_location, validate_entity,
+};
+use greenroom_storage::{RevisionState, Run, RunKind, Storage, WorkerId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tracing::warn;
+
+use super::claims::chain;
+use super::inspection::inspect;
+use super::loops::wait_for_work;
+use super::{Artifacts, StoredReads};
+use crate::lifecycle::Stopping;
+use crate::supervisor::Wakes;
+
+/// Runs at once.
+const AT_ONCE: usize = 8;
+
+/// What runs need.
+pub(crate) struct RunLoop {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) pipelines: Arc<Pipelines>,
+    pub(crate) orchestrate: Arc<dyn Orchestrate>,
+    pub(crate) reads: Arc<StoredReads>,
+    pub(crate) artifacts: Arc<Artifacts>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) worker: WorkerId,
+    pub(crate) wakes: Wakes,
+}
+
+#[derive(Deserialize)]
+struct ValidateRequest {
+    entity: Value,
+    location: String,
+}
+
+#[derive(Deserialize)]
+struct DryRunRequest {
+    r#type: String,
+    target: String,
+    #[serde(default)]
+    presence: Presence,
+}
+
+#[derive(Deserialize)]
+struct InspectRequest {
+    processor: String,
+    revision: u32,
+}
+
+impl RunLoop {
+    /// Takes runs until the process stops; those in flight are then given up, and their rows queued again.
+    pub(crate) async fn run(self, mut stopping: Stopping) {
+        let this = Arc::new(self);
+        let mut in_flight = JoinSet::new();
+        let mut seen = 0;
+        while !stopping.is_stopping() {
+            let woken = this.wakes.incoming.notified();
+            while in_flight.try_join_next().is_some() {}
+            let free = u32::try_from(AT_ONCE - in_flight.len().min(AT_ONCE)).unwrap_or(0);
+            let runs = match free {
+                0 => Vec::new(),
+                free => this
+                    .storage
+                    .claim_runs(&this.worker, free)
+                    .await
+                    .unwrap_or_else(|error| {
+                        warn!(%error, "could not claim runs");
+                        Vec::new()
+                    }),
+            };
+            for run in runs {
+                let this = Arc::clone(&this);
+                in_flight.spawn(async move { this.one(run).await });
+            }
+            let full = free == 0;
+            let mut quiet = stopping.clone();
+            tokio::select! {
+                () = stopping.wait() => break,
+                _ = in_flight.join_next(), if full => {}
+                _ = wait_for_work(woken, &*this.storage, &mut seen, &mut quiet, || {}) => {}
+            }
+        }
+    }
+
+    async fn one(&self, run: Run) {
+        let result = match run.kind {
+            RunKind::ValidateEntity => self.validate(&run).await,
+            RunKind::DryRunLocation => self.dry_run(&run).await,
+            RunKind::InspectRevision => self.inspect(&run).await,
+        };
+        let result = result.unwrap_or_else(|reason| {
+            warn!(
+                run.id = run.id.0,
+                tenant.id = run.tenant.0,
+                reason,
+                "a run on request failed through us"
+            );
+            json!({"unavailable": "the run could not be carried out: try again"})
+        });
+        let finished = self
+            .storage
+            .finish_run(run.tenant, &run.id, &self.worker, &result.to_string())
+            .await;
+        if let Err(error) = finished {
+            warn!(%error, run.id = run.id.0, "could not finish a run");
+        }
+        self.wakes.outgoing.notify_one();
+    }
+
+    async fn validate(&self, run: &Run) -> Result<Value, String> {
+        let request: ValidateRequest =
+            serde_json::from_str(&run.request).map_err(|error| error.to_string())?;
+        let entity = match Entity::from_value(request.entity) {
+            Ok(entity) => entity,
+            Err(error) => {
+                return Ok(errors(&[Diagnostic::error(
+                    error.name(),
+                    error.to_string(),
+                )]));
+            }
+        };
+        let location = match LocationRef::parse(&request.location) {
+            Ok(location) => location,
+            Err(error) => {
+                return Ok(errors(&[Diagnostic::error(
+                    error.name(),
+                    error.to_string(),
+                )]));
+            }
+        };
+        let pipeline = self
+            .pipelines
+            .of(run.tenant)
+            .await
+            .map_err(|error| chain(&error))?;
+        let validated = validate_entity(
+            entity,
+            &location,
+            &pipeline,
+            &*self.orchestrate,
+            &*self.reads,
+            &*self.clock,
+        )
+        .await;
+        match validated {
+            Ok(_) => Ok(json!({"ok": true})),
+            Err(error) => failed(error),
+        }
+    }
+
+    async fn dry_run(&self, run: &Run) -> Result<Value, String> {
+        let request: DryRunRequest =
+            serde_json::from_str(&run.request).map_err(|error| error.to_string())?;
+        let location = LocationRef::new(request.r#type, request.target);
+        let pipeline = self
+            .pipelines
+            .of(run.tenant)
+            .await
+            .map_err(|error| chain(&error))?;
+        let dry_run = dry_run_location(
+            &location,
+            request.presence,
+            &pipeline,
+            &*self.orchestrate,
+            &*self.reads,
+            &*self.clock,
+        );
+        match dry_run.await {
+            Ok(found) => {
+                let entities: Vec<Value> =
+                    found.entities.into_iter().map(Entity::into_value).collect();
+                Ok(json!({"entities": entities}))
+            }
+            Err(error) => failed(error),
+        }
+    }
+
+    async fn inspect(&self, run: &Run) -> Result<Value, String> {
+        let request: InspectRequest =
+            serde_json::from_str(&run.request).map_err(|error| error.to_string())?;
+        let processor =
+            ProcessorName::parse(&request.processor).map_err(|error| error.to_string())?;
+        let state = inspect(
+            &self.artifacts,
+            &*self.storage,
+            run.tenant,
+            &processor,
+            request.revision,
+        )
+        .await?;
+        Ok(match state {
+            Some(RevisionState::Ready { .. }) => json!({"state": "ready"}),
+            Some(RevisionState::Rejected { reason }) => {
+                json!({"state": "rejected", "reason": reason})
+            }
+            Some(RevisionState::Inspecting) => json!({"state": "inspecting"}),
+            None => json!({"state": "rejected", "reason": "the revision was deleted meanwhile"}),
+        })
+    }
+}
+
+fn failed(error: DryRunError) -> Result<Value, String> {
+    match error {
+        DryRunError::Rejected(diagnostics) => Ok(errors(&diagnostics)),
+        DryRunError::Unavailable(reason) => Ok(json!({"unavailable": reason})),
+        DryRunError::Processing(error) => Err(chain(&error)),
+    }
+}
+
+fn errors(diagnostics: &[Diagnostic]) -> Value {
+    let errors: Vec<Value> = diagnostics
+        .iter()
+        .map(|one| {
+            let mut error = json!({"name": one.name, "message": one.message});
+            if let (Some(cause), Some(error)) = (&one.cause, error.as_object_mut()) {
+                error.insert("cause".to_owned(), json!(cause));
+            }
+            error
+        })
+        .collect();
+    json!({"errors": errors})
+}
