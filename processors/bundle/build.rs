@@ -1,6 +1,11 @@
 //! Builds the processors we ship to components, compiles each with the host's own engine function
 //! and writes the table that `lib.rs` embeds.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "build scripts are exempt from the rules on environment and paths"
+)]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};

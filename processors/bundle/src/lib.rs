@@ -2,11 +2,15 @@
 //!
 //! They are guests like a tenant's: same contract, same limits, no way around the sandbox. Compiled
 //! code is taken as it is, because it is part of this binary. Where the machine that runs it lacks a
-//! CPU feature of the machine that built it, [`greenroom_sandbox::Sandbox::load`] refuses the
-//! artifact; then compile [`BundledProcessor::wasm`].
+//! CPU feature of the machine that built it, the engine refuses that code and
+//! [`BundledProcessor::load`] compiles the component again.
+
+use std::sync::Arc;
 
 use greenroom_model::Digest;
-use greenroom_sandbox::{Artifact, ArtifactError};
+use greenroom_sandbox::{
+    Artifact, ArtifactError, CompileError, CompileLimits, LoadedProcessor, Sandbox, compile,
+};
 
 /// A processor that comes with the host.
 #[derive(Clone, Copy)]
@@ -49,6 +53,20 @@ impl BundledProcessor {
     pub fn artifact(&self) -> Result<Artifact, ArtifactError> {
         Artifact::embedded(self.artifact)
     }
+
+    /// Loads it for all tenants, compiling it anew where its compiled code does not fit the machine.
+    ///
+    /// # Errors
+    /// [`CompileError`] when neither works.
+    pub fn load(&self, sandbox: &Sandbox) -> Result<Arc<LoadedProcessor>, CompileError> {
+        if let Ok(artifact) = self.artifact()
+            && let Ok(loaded) = sandbox.load(None, &artifact)
+        {
+            return Ok(loaded);
+        }
+        let artifact = compile(self.wasm, &CompileLimits::default())?;
+        Ok(sandbox.load(None, &artifact)?)
+    }
 }
 
 impl std::fmt::Debug for BundledProcessor {
@@ -61,7 +79,7 @@ impl std::fmt::Debug for BundledProcessor {
 
 #[cfg(test)]
 mod tests {
-    use greenroom_sandbox::{CallLimits, CallOutcome, Sandbox, SandboxOptions};
+    use greenroom_sandbox::{CallLimits, CallOutcome, SandboxOptions};
 
     use super::*;
 
@@ -72,6 +90,10 @@ mod tests {
             let artifact = processor.artifact().unwrap();
             assert_eq!(artifact.wasm_digest(), processor.wasm_digest());
             let loaded = sandbox.load(None, &artifact).unwrap();
+            assert_eq!(
+                processor.load(&sandbox).unwrap().revision(),
+                loaded.revision()
+            );
             let called = sandbox.describe(&loaded, &CallLimits::default()).unwrap();
             match called.outcome {
                 CallOutcome::Answered(descriptor) => assert!(!descriptor.stages.is_empty()),

@@ -1,5 +1,10 @@
 //! c05: a processor that leaks leaks nothing. Alone in its process, because it measures the process.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot load its program or measure its process fails"
+)]
+
 use std::sync::Arc;
 
 use greenroom_model::LocationRef;

@@ -97,22 +97,21 @@ fn other(
     (FaultKind::Trap, message)
 }
 
-/// What the guest said last before it died, where that looks like a panic.
+/// What the guest said last before it died: the hook of our SDK logs a panic as an error, a plain
+/// Rust panic is two lines of standard error, where and what.
 fn panic_message(log: &CallLog) -> Option<&str> {
-    let start = log.lines.iter().rposition(|line| {
-        matches!(line.level, LogLevel::Warning | LogLevel::Error)
-            && line.message.contains("panicked at")
-    })?;
-    // A Rust panic is two lines: where, and what.
-    let (place, what) = (log.lines.get(start)?, log.lines.get(start + 1));
-    let what = what.map_or(place, |line| {
-        if line.message.starts_with("note:") {
-            place
-        } else {
-            line
-        }
-    });
-    Some(start_of(&what.message, MESSAGE_BYTES))
+    let last = log.lines.last()?;
+    let line = if last.level == LogLevel::Error {
+        last
+    } else {
+        let mut lines = log.lines.iter().rev();
+        let place = lines.position(|line| line.message.contains("panicked at"))?;
+        let place = log.lines.len() - 1 - place;
+        let what = log.lines.get(place + 1);
+        what.filter(|line| !line.message.starts_with("note:"))
+            .unwrap_or(&log.lines[place])
+    };
+    Some(start_of(&line.message, MESSAGE_BYTES))
 }
 
 fn backtrace(error: &wasmtime::Error) -> Vec<Frame> {

@@ -20,11 +20,11 @@ pub(crate) fn descriptor(given: wit::Descriptor) -> Result<Descriptor, GuestFaul
     stages.sort_unstable();
     stages.dedup();
     if stages.is_empty() {
-        return Err(invalid("names no stage; declare at least one".to_owned()));
+        return Err(invalid("names no stage; declare at least one"));
     }
     if given.priority.unsigned_abs() > MAX_PRIORITY.unsigned_abs() {
         let priority = given.priority;
-        return Err(invalid(format!(
+        return Err(invalid(&format!(
             "has priority {priority}; use -{MAX_PRIORITY} to {MAX_PRIORITY}"
         )));
     }
@@ -39,7 +39,7 @@ pub(crate) fn descriptor(given: wit::Descriptor) -> Result<Descriptor, GuestFaul
     if let Some(schema) = &given.config_schema {
         at_most("bytes of config-schema", schema.len(), MAX_SCHEMA_BYTES)?;
         crate::checked_json::checked_object(schema)
-            .map_err(|why| invalid(format!("has a config-schema that is not valid: {why}")))?;
+            .map_err(|why| invalid(&format!("has a config-schema that is not valid: {why}")))?;
     }
     if let Some(summary) = &given.summary {
         at_most(
@@ -91,7 +91,7 @@ fn values(what: &str, values: &[String]) -> Result<(), GuestFault> {
             MAX_VALUE_BYTES,
         )?;
         if value.is_empty() || value.chars().any(char::is_control) {
-            return Err(invalid(format!(
+            return Err(invalid(&format!(
                 "has an empty or unprintable value in {what}"
             )));
         }
@@ -101,14 +101,14 @@ fn values(what: &str, values: &[String]) -> Result<(), GuestFault> {
 
 fn at_most(what: &str, count: usize, most: usize) -> Result<(), GuestFault> {
     if count > most {
-        return Err(invalid(format!(
+        return Err(invalid(&format!(
             "has {count} {what}; at most {most} may be"
         )));
     }
     Ok(())
 }
 
-fn invalid(what: String) -> GuestFault {
+fn invalid(what: &str) -> GuestFault {
     GuestFault::new(FaultKind::InvalidOutput, format!("the descriptor {what}"))
 }
 

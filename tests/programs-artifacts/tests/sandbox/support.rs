@@ -1,11 +1,17 @@
 //! Loads a program into a sandbox and calls it, for tests that read as sentences.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot load its program fails"
+)]
+
 use std::sync::{Arc, OnceLock};
 
 use greenroom_model::{Digest, Entity, LocationRef};
 use greenroom_sandbox::{
-    Artifact, CallLimits, CallOutcome, Called, FaultKind, LoadedProcessor, Processed, Read,
-    ReadOutcome, Request, Sandbox, SandboxOptions, StageAnswer, StageCall, Want, compile,
+    Artifact, CallLimits, CallOutcome, Called, CompileLimits, Descriptor, FaultKind,
+    LoadedProcessor, Processed, Read, ReadOutcome, Request, Sandbox, SandboxOptions, StageAnswer,
+    StageCall, Want, compile,
 };
 
 /// A loaded program. All of them share one sandbox, as all tenants do.
@@ -70,9 +76,12 @@ impl RequestBuilder {
     }
 }
 
+pub(crate) fn bytes_of(path: &str) -> Vec<u8> {
+    std::fs::read(path).unwrap()
+}
+
 pub(crate) fn compiled(path: &str) -> Artifact {
-    let bytes = std::fs::read(path).unwrap();
-    compile(&bytes, &Default::default()).unwrap()
+    compile(&bytes_of(path), &CompileLimits::default()).unwrap()
 }
 
 impl Program {
@@ -84,6 +93,10 @@ impl Program {
             sandbox: Arc::clone(sandbox),
             loaded,
         }
+    }
+
+    pub(crate) fn describe(&self, limits: &CallLimits) -> Called<Descriptor> {
+        self.sandbox.describe(&self.loaded, limits).unwrap()
     }
 
     pub(crate) fn call(&self, request: &RequestBuilder) -> Called<StageAnswer> {

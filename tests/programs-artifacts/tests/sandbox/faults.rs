@@ -1,14 +1,12 @@
 //! Every program of `tests/programs`, run for real: misbehaving ends in the fault it should, by
 //! variant; behaving gives an answer; the same request gives the same outcome and the same fuel.
 
-mod support;
-
+use crate::support::{Program, request};
 use greenroom_sandbox::{
     CallLimits, CallOutcome, CallProcessor as _, Emission, FaultKind, LogLevel, ProcessingError,
     Sandbox, SandboxError, SandboxOptions, StageAnswer, Want,
 };
 use greenroom_test_artifacts::*;
-use support::{Program, request};
 
 /// A suite must name every program; this fails to compile when one is missing.
 macro_rules! has_test {
@@ -47,6 +45,17 @@ fn loop_forever() {
     let limits = CallLimits { fuel: 0, ..limits };
     let called = program.call_within(&request(), &limits);
     assert_eq!(program.fault_of(called), FaultKind::OutOfFuel, "c28");
+}
+
+#[test]
+fn loop_at_start() {
+    let program = Program::load(LOOP_AT_START_COMPONENT);
+    let kind = program.fault_of(program.call(&request()));
+    assert_eq!(
+        kind,
+        FaultKind::OutOfFuel,
+        "a15: limits hold before the first call"
+    );
 }
 
 #[test]
@@ -339,7 +348,7 @@ fn slow_cpu() {
 #[test]
 fn another_scope_and_an_unknown_revision_are_not_loaded() {
     let sandbox = Sandbox::new(SandboxOptions::default()).unwrap();
-    let artifact = support::compiled(ANNOTATE_COMPONENT);
+    let artifact = crate::support::compiled(ANNOTATE_COMPONENT);
     let owner = Some(greenroom_model::TenantId(1));
     sandbox.load(owner, &artifact).unwrap();
     let call = request().into_call();

@@ -1,0 +1,195 @@
+//! Section A of the hostile inputs, as far as one component and one compiler go: what is refused,
+//! why, and that the author is told what to do. Nothing here may panic.
+
+use crate::support::{Program, bytes_of, compiled};
+use greenroom_sandbox::{
+    CallLimits, CallOutcome, CompileError, CompileLimits, FaultKind, Rejection, compile,
+};
+use greenroom_test_artifacts::{ANNOTATE_COMPONENT, LOOP_AT_START_COMPONENT};
+
+fn rejection(bytes: &[u8]) -> Rejection {
+    match compile(bytes, &CompileLimits::default()) {
+        Err(CompileError::Rejected(rejection)) => rejection,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn wat(text: &str) -> Vec<u8> {
+    wat::parse_str(text).expect("the test's own text is right")
+}
+
+/// A component around the core module `(module ...)` given by its inside.
+fn around(module: &str) -> Vec<u8> {
+    wat(&format!("(component (core module {module}))"))
+}
+
+fn over_limit(bytes: &[u8], of: &str) {
+    match rejection(bytes) {
+        Rejection::OverLimit {
+            what,
+            figure,
+            limit,
+        } => {
+            assert_eq!(what, of);
+            assert!(figure > limit);
+        }
+        other => panic!("{other:?} instead of too many {of}"),
+    }
+}
+
+#[test]
+fn a02_core_modules_are_told_how_to_become_components() {
+    let message = rejection(&wat("(module)")).to_string();
+    assert!(
+        message.contains("build for wasm32-wasip2 or wrap it"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a03_our_own_artifacts_are_refused_as_uploads() {
+    let artifact = compiled(ANNOTATE_COMPONENT).to_bytes();
+    assert_eq!(rejection(&artifact), Rejection::Unknown);
+    let code = artifact.windows(4).position(|start| start == b"\x7fELF");
+    let code = &artifact[code.expect("compiled code is an ELF file")..];
+    assert_eq!(rejection(code), Rejection::Precompiled);
+}
+
+#[test]
+fn a05_cut_and_flipped_components_are_rejected_or_ready() {
+    let bytes = bytes_of(ANNOTATE_COMPONENT);
+    // Debug sections are most of the file and custom: cut and flip the part that is code.
+    let step = bytes.len() / 200;
+    for cut in (0..bytes.len()).step_by(step) {
+        assert!(
+            compile(&bytes[..cut], &CompileLimits::default()).is_err(),
+            "cut at {cut}"
+        );
+    }
+    for place in (8..bytes.len().min(60_000)).step_by(1999) {
+        let mut changed = bytes.clone();
+        changed[place] ^= 0x55;
+        if let Err(CompileError::Failed(error)) = compile(&changed, &CompileLimits::default()) {
+            panic!("byte {place}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a08_compile_bombs_are_rejected_before_compiling() {
+    over_limit(
+        &around(&format!("(func (local{}))", " i32".repeat(50_000))),
+        "locals in one function",
+    );
+    over_limit(&around(&"(func)".repeat(50_001)), "functions");
+    let loops = format!("(func {}{})", "loop ".repeat(11_000), "end ".repeat(11_000));
+    over_limit(&around(&loops), "levels of blocks in one function");
+    let table = format!(
+        "(func (block (br_table{} (i32.const 0))))",
+        " 0".repeat(100_000)
+    );
+    over_limit(&around(&table), "branch targets in one function");
+    over_limit(
+        &around(&format!("(func {})", "nop ".repeat(600_000))),
+        "bytes in one function",
+    );
+}
+
+#[test]
+fn a11_imports_that_are_not_offered_are_named_with_those_that_are() {
+    for import in [
+        "wasi:sockets/tcp@0.2.6",
+        "wasi:filesystem/types@0.2.6",
+        "wasi:http/outgoing-handler@0.2.6",
+        "acme:thing/thing@1.0.0",
+        "greenroom:processor/log@0.9.0",
+    ] {
+        let bytes = wat(&format!("(component (import \"{import}\" (instance)))"));
+        let Rejection::Import {
+            import: named,
+            offered,
+        } = rejection(&bytes)
+        else {
+            panic!("{import} was not refused as an import");
+        };
+        assert_eq!(named, import);
+        assert!(offered.contains("greenroom:processor/log@0.1"));
+    }
+}
+
+#[test]
+fn a12_missing_or_foreign_exports_are_named() {
+    let message = rejection(&wat("(component)")).to_string();
+    assert!(
+        message.contains("does not export `greenroom:processor/processor@0.1.0`"),
+        "{message}"
+    );
+    let other = wat(
+        "(component (instance $i) (export \"greenroom:processor/processor@0.9.0\" (instance $i)))",
+    );
+    let message = rejection(&other).to_string();
+    assert!(
+        message.contains("but `greenroom:processor/processor@0.9.0`"),
+        "{message}"
+    );
+    let empty = wat(
+        "(component (instance $i) (export \"greenroom:processor/processor@0.1.0\" (instance $i)))",
+    );
+    assert!(matches!(rejection(&empty), Rejection::Contract(_)));
+}
+
+#[test]
+fn a13_what_could_not_be_instantiated_is_rejected() {
+    over_limit(&around("(memory 1025)"), "bytes of initial memory");
+    over_limit(
+        &around("(table 10000000 funcref)"),
+        "initial table elements",
+    );
+    over_limit(&around(&"(memory 1)".repeat(100)), "memories");
+    let instances = "(core instance (instantiate $m))".repeat(30);
+    over_limit(
+        &wat(&format!("(component (core module $m) {instances})")),
+        "core instances",
+    );
+    let nested = format!("{}{}", "(component ".repeat(20), ")".repeat(20));
+    over_limit(&wat(&nested), "levels of nesting");
+}
+
+#[test]
+fn a14_proposals_that_are_not_offered_are_named() {
+    let exports = "(instance $i) (export \"greenroom:processor/processor@0.1.0\" (instance $i))";
+    for (module, word) in [
+        ("(memory i64 1)", "memory64"),
+        ("(memory 1 1 shared)", "threads"),
+        ("(type (struct))", "gc"),
+        ("(tag)", "exceptions"),
+        ("(memory 1) (memory 1)", "multi"),
+        ("(memory 1 (pagesize 1))", "page size"),
+    ] {
+        let bytes = wat(&format!("(component (core module {module}) {exports})"));
+        let Rejection::Proposal { reason, .. } = rejection(&bytes) else {
+            panic!("{module}: {:?}", rejection(&bytes));
+        };
+        assert!(reason.contains(word), "{module}: {reason}");
+    }
+}
+
+#[test]
+fn a15_an_initialiser_that_never_ends_is_out_of_fuel() {
+    let program = Program::load(LOOP_AT_START_COMPONENT);
+    let called = program.describe(&CallLimits::default());
+    match called.outcome {
+        CallOutcome::Faulted(fault) => assert_eq!(fault.kind, FaultKind::OutOfFuel),
+        CallOutcome::Answered(descriptor) => panic!("{descriptor:?}"),
+    }
+}
+
+#[test]
+fn a16_a_descriptor_is_read() {
+    let called = Program::load(ANNOTATE_COMPONENT).describe(&CallLimits::default());
+    let CallOutcome::Answered(descriptor) = called.outcome else {
+        panic!("{called:?}");
+    };
+    assert_eq!(descriptor.stages, [greenroom_model::Stage::PreProcess]);
+    assert_eq!(descriptor.priority, 20);
+}
