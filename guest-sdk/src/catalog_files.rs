@@ -34,6 +34,17 @@ pub struct Source {
     pub empty_is_missing: bool,
 }
 
+impl Source {
+    /// The URL of a target, or of a path that the host listed, which may have the prefix already.
+    fn url(&self, path: &str) -> String {
+        if path.starts_with(self.url_prefix) {
+            path.to_owned()
+        } else {
+            format!("{}{path}", self.url_prefix)
+        }
+    }
+}
+
 /// Reads a target of that source and emits its entities. Also emits the refresh key
 /// `<type>:<target>`.
 ///
@@ -59,8 +70,7 @@ fn read_one(
     cx: &Context,
     out: &mut Emitter,
 ) -> Result<(), ProcessorError> {
-    let url = format!("{}{}", source.url_prefix, target.target());
-    let read = cx.read(&url);
+    let read = cx.read(&source.url(target.target()));
     if let Err(error @ (ReadError::Pending | ReadError::Refused { .. })) = read {
         return Err(error.into());
     }
@@ -81,7 +91,7 @@ fn read_pattern(
     cx: &Context,
     out: &mut Emitter,
 ) -> Result<(), ProcessorError> {
-    let pattern = format!("{}{}", source.url_prefix, target.target());
+    let pattern = source.url(target.target());
     let mut carry = Carry::of(cx)?;
     let matches = match cx.list(&pattern) {
         Ok(matches) => matches,
@@ -92,7 +102,7 @@ fn read_pattern(
         matches.partition_point(|path| carry.after.as_ref().is_some_and(|last| path <= last));
     let end = matches.len().min(start + FILES_PER_STEP).min(MAX_FILES);
     let batch = matches.get(start..end).unwrap_or_default();
-    let reads = cx.read_each(batch);
+    let reads = cx.read_each(batch.iter().map(|path| source.url(path)));
     if reads.contains(&Err(ReadError::Pending)) {
         return Err(ReadError::Pending.into());
     }
@@ -123,7 +133,7 @@ fn read_pattern(
             out.carry(carry.to_text());
             out.next_list(pattern);
             for url in rest.iter().take(FILES_PER_STEP) {
-                out.next_read(url);
+                out.next_read(source.url(url));
             }
         }
         _ => carry.report(&target.location, out),

@@ -80,7 +80,7 @@ mod tests {
             let target = LocationRef::new("file", "/c/{a,b}.yaml");
             let done = Test::new()
                 .listing("file:/c/{a,b}.yaml", &[listed])
-                .document(listed, COMPONENT)
+                .document("file:/c/a.yaml", COMPONENT)
                 .read_location(FileReader, &target, Presence::Required);
             let location = done.entities[0].location.clone();
             assert_eq!(location, Some(LocationRef::new("file", path)));
