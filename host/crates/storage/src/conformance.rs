@@ -5,12 +5,20 @@
 
 pub mod blobs;
 pub mod changes;
+pub mod entities;
 pub mod faults;
+pub mod locations;
+pub mod mutations;
+pub mod orphans;
 pub mod processors;
+pub mod queue;
 pub mod reads;
+pub mod record;
 pub mod runs;
+pub mod stitching;
 pub mod tenants;
 pub mod tokens;
+pub mod work;
 
 use crate::{NewTenant, Storage};
 use greenroom_model::{Clock, ProcessorName, TenantId, TenantName, Timestamp};
@@ -93,6 +101,7 @@ macro_rules! storage_conformance {
             an_inspection_ends_once,
             deleting_a_processor_takes_its_revisions,
             a_tenants_processors_are_its_own,
+            what_changes_the_pipeline_queues_the_tenant,
         ]);
         $crate::storage_conformance!(@group $run, blobs, [
             a_blob_comes_back_whole,
@@ -105,6 +114,7 @@ macro_rules! storage_conformance {
             an_unchanged_read_keeps_its_body_and_a_changed_one_does_not,
             an_unused_read_is_dropped_when_its_time_comes,
             a_tenants_reads_are_its_own,
+            a_used_read_is_claimed_when_it_is_due,
         ]);
         $crate::storage_conformance!(@group $run, runs, [
             a_run_is_claimed_once_and_finished_by_its_worker,
@@ -115,6 +125,7 @@ macro_rules! storage_conformance {
         ]);
         $crate::storage_conformance!(@group $run, faults, [
             a_processor_without_faults_has_none,
+            recorded_faults_are_kept_to_be_read_and_replayed,
         ]);
         $crate::storage_conformance!(@group $run, changes, [
             a_new_log_is_empty_and_a_gone_one_is_none,

@@ -1,8 +1,9 @@
 //! Processors and their revisions.
 #![expect(clippy::unwrap_used, reason = "a test suite: an error is a failure")]
 
+use super::queue::{World, claim_all, refs, worker};
 use super::{HOSTILE_TEXT, TestClock, processor_name, tenant};
-use crate::{NewRevision, ProcessorSettings, Revision, RevisionState, Storage};
+use crate::{Lane, NewRevision, ProcessorSettings, Revision, RevisionState, Storage};
 use greenroom_model::{Clock, Digest, TenantId};
 use serde_json::json;
 
@@ -275,4 +276,53 @@ pub async fn a_tenants_processors_are_its_own(storage: &dyn Storage, _clock: &Te
     assert!(!storage.delete_processor(b, &name).await.unwrap());
     assert_eq!(storage.pipeline_version(b).await.unwrap(), 0);
     assert_eq!(storage.list_revisions(a, &name).await.unwrap().len(), 1);
+}
+
+/// Activations, settings and deletions each queue the whole tenant, and no other.
+pub async fn what_changes_the_pipeline_queues_the_tenant(storage: &dyn Storage, clock: &TestClock) {
+    let world = World::new(storage, clock).await;
+    let other = World::named(storage, clock, "other").await;
+    world
+        .provide("p", &["component:default/a", "component:default/b"])
+        .await;
+    other.provide("p", &["component:default/c"]).await;
+    world.settle().await;
+    let name = processor_name("p");
+    storage.create_processor(world.tenant, &name).await.unwrap();
+    add(storage, world.tenant, "p", "one").await;
+    storage
+        .finish_inspection(world.tenant, &name, 1, ready())
+        .await
+        .unwrap();
+    assert!(claim_all(storage, &worker("w")).await.is_empty());
+
+    for step in 0..4 {
+        match step {
+            0 => assert!(
+                storage
+                    .activate_revision(world.tenant, &name, 1)
+                    .await
+                    .unwrap()
+            ),
+            1 => {
+                let settings = ProcessorSettings::default();
+                let put = storage.put_processor_settings(world.tenant, &name, settings);
+                assert!(put.await.unwrap());
+            }
+            2 => storage
+                .put_tenant_settings(world.tenant, r#"{"a":1}"#)
+                .await
+                .unwrap(),
+            _ => assert!(storage.delete_processor(world.tenant, &name).await.unwrap()),
+        }
+        let claimed = claim_all(storage, &worker("w")).await;
+        assert_eq!(
+            refs(&claimed),
+            ["component:default/a", "component:default/b"]
+        );
+        assert!(claimed.iter().all(|item| item.lane == Lane::Bulk));
+        let claims: Vec<_> = claimed.into_iter().map(|item| item.claim).collect();
+        storage.release(&claims).await.unwrap();
+        world.settle().await;
+    }
 }

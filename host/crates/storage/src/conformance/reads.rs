@@ -1,10 +1,11 @@
-//! Reads on their own; who uses them is in the tests of the work queue.
+//! Reads and when they are looked at again; what a changed one queues is in the tests of the work queue.
 #![expect(clippy::unwrap_used, reason = "a test suite: an error is a failure")]
 
-use super::{HOSTILE_TEXT, TestClock, tenant};
-use crate::{ReadKey, Storage, StoredOutcome, StoredRead};
+use super::queue::{World, claim_only, succeed, success, worker};
+use super::{HOSTILE_TEXT, TestClock, processor_name, tenant};
+use crate::{ReadKey, Storage, StoredOutcome, StoredRead, TracedRead};
 use bytes::Bytes;
-use greenroom_model::{Clock, Digest, Timestamp};
+use greenroom_model::{Clock, Digest, Stage, Timestamp};
 
 fn key(want: &str) -> ReadKey {
     ReadKey {
@@ -146,4 +147,44 @@ pub async fn a_tenants_reads_are_its_own(storage: &dyn Storage, clock: &TestCloc
         .await
         .unwrap();
     assert!(storage.find_reads(a, &[key("get x")]).await.unwrap()[0].is_none());
+}
+
+/// A read that is used is handed out when it is due, without its body and to one claimer for a minute.
+pub async fn a_used_read_is_claimed_when_it_is_due(storage: &dyn Storage, clock: &TestClock) {
+    let world = World::new(storage, clock).await;
+    world.provide("p", &["component:default/a"]).await;
+    let due = clock.now().plus_ms(120_000);
+    let put = read("get a", document(Some("a")), "a", due);
+    storage.put_read(world.tenant, put).await.unwrap();
+    let claimed = claim_only(storage, &worker("w"), "component:default/a").await;
+    let mut done = success(&claimed, Vec::new());
+    done.trace = vec![TracedRead {
+        stage: Stage::PreProcess,
+        processor: processor_name("placeholder"),
+        key: key("get a"),
+        digest: Digest::of("a"),
+    }];
+    succeed(storage, &claimed, done).await;
+
+    assert!(storage.claim_due_reads(10).await.unwrap().is_empty());
+    clock.advance(120_000);
+    assert!(storage.claim_due_reads(0).await.unwrap().is_empty());
+    let reads = storage.claim_due_reads(10).await.unwrap();
+    assert_eq!(reads.len(), 1);
+    assert_eq!(reads[0].tenant, world.tenant);
+    assert_eq!(reads[0].read.key, key("get a"));
+    assert_eq!(reads[0].read.outcome, document(None));
+    assert_eq!(reads[0].read.digest, Digest::of("a"));
+    assert!(storage.claim_due_reads(10).await.unwrap().is_empty());
+    // The claimer died: another takes it.
+    clock.advance(60_000);
+    assert_eq!(storage.claim_due_reads(10).await.unwrap().len(), 1);
+    storage
+        .reschedule_read(world.tenant, &key("get a"), clock.now().plus_ms(3_600_000))
+        .await
+        .unwrap();
+    clock.advance(3_599_000);
+    assert!(storage.claim_due_reads(10).await.unwrap().is_empty());
+    clock.advance(1_000);
+    assert_eq!(storage.claim_due_reads(10).await.unwrap().len(), 1);
 }
