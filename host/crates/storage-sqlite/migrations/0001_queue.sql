@@ -117,6 +117,9 @@ CREATE INDEX tenant_lanes_asked ON tenant_lanes (pass) WHERE ready = 1 AND lane 
 -- What becomes ready as time passes.
 CREATE INDEX tenant_lanes_wait ON tenant_lanes (ready_at) WHERE ready = 0 AND ready_at IS NOT NULL;
 
+-- What everybody holds, summed at a claim: tenants that hold nothing are not looked at.
+CREATE INDEX tenant_lanes_held ON tenant_lanes (held) WHERE held > 0;
+
 CREATE TABLE workers (
     worker_id TEXT PRIMARY KEY,
     expires_at INTEGER NOT NULL

@@ -1,10 +1,11 @@
 //! Claiming: whose turn it is.
 //!
 //! First lane *on request* of all tenants, each up to [`ON_REQUEST_HELD`] held items; then the ready lanes by lowest pass,
-//! where what is beyond that number in *on request* takes its turn like *changed*. A tenant gets at most half of a claim
-//! while another has due work. Every step either takes items or leaves its lane for this claim, so the loop ends.
+//! where what is beyond that number in *on request* takes its turn like *changed*. While another tenant has due work, a
+//! tenant holds at most half of all that is held, this claim included: with claims of as many items as threads are free,
+//! that is half of the threads. Every step either takes items or leaves its lane for this claim, so the loop ends.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use greenroom_model::TenantId;
 use greenroom_storage::{Claimed, Lane, WorkerId};
@@ -26,7 +27,8 @@ struct Turn {
     limit: usize,
     /// Lanes with nothing more to give.
     empty: HashSet<(TenantId, Lane)>,
-    taken: HashMap<TenantId, usize>,
+    /// What one tenant may hold while another has due work.
+    half: u64,
     claimed: Vec<Claimed>,
 }
 
@@ -48,7 +50,7 @@ pub(super) fn claim(
     let mut turn = Turn {
         limit,
         empty: HashSet::new(),
-        taken: HashMap::new(),
+        half: (held_by_all(tx)? + limit as u64).div_ceil(2),
         claimed: Vec::new(),
     };
     while let Some(pick) = asked(tx, &turn)? {
@@ -75,10 +77,6 @@ impl Turn {
         self.limit - self.claimed.len()
     }
 
-    fn taken_by(&self, tenant: TenantId) -> usize {
-        self.taken.get(&tenant).copied().unwrap_or(0)
-    }
-
     fn take(
         &mut self,
         tx: &mut WriteTx<'_>,
@@ -89,7 +87,6 @@ impl Turn {
         if items.len() < pick.items {
             self.empty.insert((pick.tenant, pick.lane));
         }
-        *self.taken.entry(pick.tenant).or_default() += items.len();
         self.claimed.extend(items);
         Ok(())
     }
@@ -124,10 +121,9 @@ fn fair(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
     if left == 0 {
         return Ok(None);
     }
-    let half = turn.limit.div_ceil(2);
     let step = (turn.limit / 8).max(1);
-    let mut within: Option<Pick> = None;
-    let mut beyond: Option<Pick> = None;
+    let mut within: Option<(Pick, usize)> = None;
+    let mut beyond: Option<(Pick, usize)> = None;
     let (mut lanes, mut others) = (0, false);
     let mut ready = tx.prepare_cached(
         "SELECT tenant_id, lane, held, max_held FROM tenant_lanes WHERE ready = 1 ORDER BY pass",
@@ -138,7 +134,8 @@ fn fair(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
         let lane = read_lane(row, 1, "tenant_lanes.lane")?;
         let held: i64 = value(row, 2, "tenant_lanes.held")?;
         let max_held = unsigned(row, 3, "tenant_lanes.max_held")?;
-        let room = max_held.saturating_sub(held_by(tx, tenant)?);
+        let holds = held_by(tx, tenant)?;
+        let room = max_held.saturating_sub(holds);
         let done = turn.empty.contains(&(tenant, lane));
         if done || room == 0 || (lane == Lane::OnRequest && held < ON_REQUEST_HELD) {
             continue;
@@ -146,26 +143,26 @@ fn fair(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
         let items = left.min(usize::try_from(room).unwrap_or(usize::MAX));
         lanes += 1;
         let known = within.as_ref().or(beyond.as_ref());
-        others |= known.is_some_and(|known| known.tenant != tenant);
-        let slot = if turn.taken_by(tenant) < half {
-            &mut within
-        } else {
-            &mut beyond
-        };
-        slot.get_or_insert(Pick {
-            tenant,
-            lane,
-            items,
-        });
+        others |= known.is_some_and(|(known, _)| known.tenant != tenant);
+        let more = usize::try_from(turn.half.saturating_sub(holds)).unwrap_or(usize::MAX);
+        let slot = if more > 0 { &mut within } else { &mut beyond };
+        slot.get_or_insert((
+            Pick {
+                tenant,
+                lane,
+                items,
+            },
+            more,
+        ));
         if within.is_some() && others {
             break;
         }
     }
     // Small steps keep to the order of passes; a lane that is alone gives all in one.
     Ok(match within {
-        Some(pick) => {
+        Some((pick, more)) => {
             let most = match (others, lanes) {
-                (true, _) => step.min(half - turn.taken_by(pick.tenant)),
+                (true, _) => step.min(more),
                 (false, 1) => left,
                 (false, _) => step,
             };
@@ -174,7 +171,7 @@ fn fair(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
                 ..pick
             })
         }
-        None => beyond,
+        None => beyond.map(|(pick, _)| pick),
     })
 }
 
@@ -184,6 +181,17 @@ fn held_by(tx: &WriteTx<'_>, tenant: TenantId) -> rusqlite::Result<u64> {
         tx,
         "SELECT coalesce(sum(held), 0) FROM tenant_lanes WHERE tenant_id = ?1",
         params![tenant.0],
+        |row| unsigned(row, 0, "tenant_lanes.held"),
+    )?;
+    Ok(held.unwrap_or(0))
+}
+
+/// Items held in all lanes of all tenants.
+fn held_by_all(tx: &WriteTx<'_>) -> rusqlite::Result<u64> {
+    let held = statement::one(
+        tx,
+        "SELECT coalesce(sum(held), 0) FROM tenant_lanes WHERE held > 0",
+        [],
         |row| unsigned(row, 0, "tenant_lanes.held"),
     )?;
     Ok(held.unwrap_or(0))

@@ -1,0 +1,134 @@
+//! The stitch queue: tickets, leases, tenants.
+#![expect(clippy::unwrap_used, reason = "a test suite: an error is a failure")]
+
+use super::TestClock;
+use super::queue::{
+    World, claim_only, entity_ref, provide, provided, record, succeed, success, worker,
+};
+use crate::{Failure, FinalEntity, RunResult, StitchInput, Stitched, Storage};
+use greenroom_model::Diagnostic;
+
+fn changed(input: StitchInput, body: &str) -> (StitchInput, Stitched) {
+    let entity = FinalEntity {
+        uid: input.uid.clone().unwrap(),
+        entity_ref: input.entity_ref.clone(),
+        etag: body.to_owned(),
+        body: body.into(),
+    };
+    (input, Stitched::Changed(entity))
+}
+
+/// What was assembled from old inputs is not served, and the ref is due at once.
+pub async fn a_result_under_an_old_ticket_is_dropped(storage: &dyn Storage, clock: &TestClock) {
+    let world = World::new(storage, clock).await;
+    world.provide("p", &["component:default/a"]).await;
+    let item = claim_only(storage, &worker("w"), "component:default/a").await;
+    succeed(storage, &item, success(&item, Vec::new())).await;
+    let old = storage.claim_stitches(10).await.unwrap().remove(0);
+    assert!(storage.claim_stitches(10).await.unwrap().is_empty());
+    provide(
+        storage,
+        world.tenant,
+        "p",
+        vec![provided("component:a", "2", None)],
+    )
+    .await;
+    let item = claim_only(storage, &worker("w"), "component:default/a").await;
+    succeed(storage, &item, success(&item, Vec::new())).await;
+    assert_eq!(
+        storage
+            .record_stitches(vec![changed(old, "old")])
+            .await
+            .unwrap(),
+        0
+    );
+    assert!(world.served("component:a").await.is_none());
+    let new = storage.claim_stitches(10).await.unwrap().remove(0);
+    assert_eq!(new.processed.as_deref(), Some("processed 2"));
+    assert_eq!(
+        storage
+            .record_stitches(vec![changed(new, "new")])
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(&*world.served("component:a").await.unwrap().body, "new");
+    assert_eq!(storage.stitch_queue_length().await.unwrap(), 0);
+}
+
+/// A stitcher that died holds a ref for 30 s.
+pub async fn a_lost_claim_comes_back_after_its_time(storage: &dyn Storage, clock: &TestClock) {
+    let world = World::new(storage, clock).await;
+    world.provide("p", &["component:default/a"]).await;
+    let item = claim_only(storage, &worker("w"), "component:default/a").await;
+    succeed(storage, &item, success(&item, Vec::new())).await;
+    assert_eq!(storage.claim_stitches(10).await.unwrap().len(), 1);
+    clock.advance(29_999);
+    assert!(storage.claim_stitches(10).await.unwrap().is_empty());
+    clock.advance(1);
+    let input = storage.claim_stitches(10).await.unwrap().remove(0);
+    storage
+        .record_stitches(vec![(input, Stitched::Unchanged)])
+        .await
+        .unwrap();
+    assert_eq!(storage.stitch_queue_length().await.unwrap(), 0);
+}
+
+/// Their changes are one tenant's log, taken last.
+pub async fn a_batch_is_of_one_tenant(storage: &dyn Storage, _clock: &TestClock) {
+    for name in ["a", "b"] {
+        let tenant = super::tenant(storage, name).await;
+        provide(
+            storage,
+            tenant,
+            "p",
+            vec![provided("component:x", "x", None)],
+        )
+        .await;
+    }
+    for item in super::queue::claim_all(storage, &worker("w")).await {
+        succeed(storage, &item, success(&item, Vec::new())).await;
+    }
+    assert_eq!(storage.stitch_queue_length().await.unwrap(), 2);
+    let (first, second) = (
+        storage.claim_stitches(10).await.unwrap(),
+        storage.claim_stitches(10).await.unwrap(),
+    );
+    assert_eq!((first.len(), second.len()), (1, 1));
+    assert_ne!(first[0].tenant, second[0].tenant);
+    assert_eq!(storage.record_stitches(Vec::new()).await.unwrap(), 0);
+}
+
+/// Only where they changed; a ref that never succeeded has nothing to serve.
+pub async fn diagnostics_reach_the_served_entity(storage: &dyn Storage, clock: &TestClock) {
+    let world = World::new(storage, clock).await;
+    world.provide("p", &["component:default/a"]).await;
+    let fail = |message: &str| {
+        RunResult::Rejected(Box::new(Failure {
+            diagnostics: vec![Diagnostic::error("Error", message)],
+            memo: None,
+            trace: Vec::new(),
+            retry_at: None,
+            dead_letter: false,
+        }))
+    };
+    for (message, stitches) in [("1", 1), ("1", 0), ("2", 1)] {
+        storage
+            .redrive(world.tenant, &entity_ref("component:a"))
+            .await
+            .unwrap();
+        let item = claim_only(storage, &worker("w"), "component:default/a").await;
+        record(storage, &item, fail(message)).await;
+        let inputs = storage.claim_stitches(10).await.unwrap();
+        assert_eq!(inputs.len(), stitches);
+        for input in inputs {
+            assert_eq!(input.diagnostics[0].message, message);
+            assert_eq!(input.processed, None);
+            storage
+                .record_stitches(vec![(input, Stitched::Abandoned)])
+                .await
+                .unwrap();
+        }
+    }
+    assert!(world.log().await.is_empty());
+}
