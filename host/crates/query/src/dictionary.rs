@@ -11,9 +11,11 @@
 mod arena;
 mod posting;
 mod slab;
+mod spelling;
 mod table;
 mod term;
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 
@@ -23,6 +25,7 @@ use self::arena::{Arena, Span};
 pub(crate) use self::posting::Posting;
 use self::slab::Slab;
 pub(crate) use self::table::Table;
+use self::term::Spelling;
 pub(crate) use self::term::TermSlot;
 use crate::IndexError;
 use crate::documents::Documents;
@@ -97,10 +100,14 @@ impl Dictionary {
     }
 
     /// The value of a term as written; `None` if it is null.
-    pub(crate) fn original(&self, id: u32) -> Option<&str> {
+    pub(crate) fn original(&self, id: u32) -> Option<Cow<'_, str>> {
         let term = self.terms.get(id);
-        term.value_span()?;
-        Some(self.text.get(term.original_span()))
+        let value = self.value_of(term)?;
+        Some(match term.spelling() {
+            Spelling::Same => Cow::Borrowed(value),
+            Spelling::Capitals(mask) => Cow::Owned(spelling::spelled(value, self.text.get(mask))),
+            Spelling::Whole(original) => Cow::Borrowed(self.text.get(original)),
+        })
     }
 
     fn value_of(&self, term: &TermSlot) -> Option<&str> {
@@ -151,6 +158,7 @@ impl Dictionary {
         key: &str,
         value: Option<(&str, &str)>,
     ) -> Result<u32, IndexError> {
+        let value = value.filter(|(value, original)| TermSlot::fits(value, original));
         let key = self.intern_key(key)?;
         let hash = self.term_hash(key, value.map(|(value, _)| value));
         let known = self.term_table.candidates(hash).find(|id| {
@@ -160,7 +168,7 @@ impl Dictionary {
                     (None, None) => true,
                     (Some(span), Some((value, original))) => {
                         self.text.get(span) == value
-                            && self.text.get(term.original_span()) == original
+                            && self.original(*id).as_deref() == Some(original)
                     }
                     _ => false,
                 }
@@ -171,13 +179,15 @@ impl Dictionary {
         let slot = match value {
             None => TermSlot::null(key),
             Some((value, original)) => {
-                let value_span = self.text.push(value)?;
-                let original_span = if original == value {
-                    value_span
+                let span = self.text.push(value)?;
+                let spelling = if original == value {
+                    Spelling::Same
+                } else if let Some(mask) = spelling::capitals(value, original) {
+                    Spelling::Capitals(self.text.push(&mask)?)
                 } else {
-                    self.text.push(original)?
+                    Spelling::Whole(self.text.push(original)?)
                 };
-                TermSlot::new(key, value_span, original_span)
+                TermSlot::new(key, span, spelling)
             }
         };
         let id = self.terms.insert(slot)?;

@@ -48,14 +48,15 @@ impl Index {
                     Some(docs) => posting.intersection_len(docs),
                     None => posting.len(),
                 };
-                let original = self.dictionary.original(term);
-                if let Some(original) = original.filter(|_| count > 0) {
+                if count > 0
+                    && let Some(original) = self.dictionary.original(term)
+                {
                     counted.push((value, original, count));
                 }
             }
             counted.sort_unstable();
             let counts = counted.into_iter().map(|(_, original, count)| FacetCount {
-                value: original.to_owned(),
+                value: original.into_owned(),
                 count,
             });
             facets.push(counts.collect());
