@@ -86,6 +86,7 @@ mod tests {
     #[test]
     fn every_bundled_processor_loads_and_describes_itself() {
         let sandbox = Sandbox::new(SandboxOptions::default()).unwrap();
+        assert_eq!(bundled().len(), 6);
         for processor in bundled() {
             let artifact = processor.artifact().unwrap();
             assert_eq!(artifact.wasm_digest(), processor.wasm_digest());

@@ -366,3 +366,25 @@ fn another_scope_and_an_unknown_revision_are_not_loaded() {
         assert!(matches!(try_as(scope), Err(SandboxError::NotLoaded(_))));
     }
 }
+
+#[test]
+fn more_threads_than_slots_wait_and_are_all_answered() {
+    let options = SandboxOptions {
+        concurrent_calls: 2,
+        ..SandboxOptions::default()
+    };
+    let sandbox = Sandbox::new(options).unwrap();
+    let artifact = crate::support::compiled(ANNOTATE_COMPONENT);
+    let processor = sandbox.load(None, &artifact).unwrap();
+    let (call, limits) = (request().into_call(), CallLimits::default());
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let called = sandbox.call(&processor, &call, &limits, [0; 32]).unwrap();
+                    assert!(called.outcome.fault().is_none());
+                }
+            });
+        }
+    });
+}
