@@ -112,7 +112,7 @@ fn read_pattern(
             carry.add(missing(target));
         }
         if matches.len() > MAX_FILES {
-            carry.add(Problem::new(format!(
+            carry.add(Problem::new(&format!(
                 "`{}` matches more than {MAX_FILES} files; the rest is not read, narrow the pattern",
                 target.target()
             )));
@@ -123,7 +123,7 @@ fn read_pattern(
         let location = LocationRef::new(target.kind(), path);
         match read {
             Ok(document) => emit_documents(document, &location, &mut carry, out),
-            Err(error) => carry.add(Problem::new(error.to_string()).at(&location, None)),
+            Err(error) => carry.add(Problem::new(&error.to_string()).at(&location, None)),
         }
     }
     let rest = matches.get(end..).unwrap_or_default();
@@ -154,7 +154,7 @@ fn emit_documents(
             .and_then(|(value, position)| match entity(value) {
                 Ok(entity) => Ok((entity, position)),
                 Err(message) => {
-                    Err(Problem::new(format!("{message} ({location})"))
+                    Err(Problem::new(&format!("{message} ({location})"))
                         .at(location, Some(position)))
                 }
             }) {
@@ -165,7 +165,7 @@ fn emit_documents(
 }
 
 fn broken(error: &YamlError, location: &LocationRef) -> Problem {
-    Problem::new(format!("YAML error at {location}, {error}")).at(location, Some(error.position()))
+    Problem::new(&format!("YAML error at {location}, {error}")).at(location, Some(error.position()))
 }
 
 /// The entity in a document, its envelope checked here so that one bad one cannot fail the rest.
@@ -191,7 +191,7 @@ fn entity(value: Value) -> Result<Entity, String> {
 }
 
 fn missing(target: &Target) -> Problem {
-    Problem::new(format!(
+    Problem::new(&format!(
         "`{}` does not exist; correct the target, or set `presence: optional`",
         target.target()
     ))

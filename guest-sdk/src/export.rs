@@ -4,6 +4,10 @@
 #[macro_export]
 macro_rules! export {
     ($processor:ty) => {
+        // Natively nothing calls it; the compiler still checks that it could be exported.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn() -> $processor = $crate::hidden::check::<$processor>();
+
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             use $crate::bindings::exports::greenroom::processor::processor::Guest;
@@ -49,6 +53,13 @@ macro_rules! export {
     $crate::bindings::export_processor!(Exported with_types_in $crate::bindings);
         };
     };
+}
+
+/// Accepts every type that can be exported, in a native build.
+#[cfg(not(target_arch = "wasm32"))]
+#[must_use]
+pub const fn check<P: crate::Processor>() -> fn() -> P {
+    P::default
 }
 
 /// Sends the message and place of a panic to the log before the guest traps, so that the fault

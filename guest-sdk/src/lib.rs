@@ -74,6 +74,8 @@ pub type Result<T, E = ProcessorError> = std::result::Result<T, E>;
 /// What the macros expand to; not for use by name.
 #[doc(hidden)]
 pub mod hidden {
+    #[cfg(not(target_arch = "wasm32"))]
+    pub use crate::export::check;
     #[cfg(target_arch = "wasm32")]
     pub use crate::export::install_panic_hook;
     pub use crate::glue::{describe, post_process, pre_process, read_location, validate_kind};

@@ -31,7 +31,7 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(message: String) -> Problem {
+    pub(super) fn new(message: &str) -> Problem {
         Problem {
             message: message.chars().take(3 * MAX_TEXT_CHARS).collect(),
             path: None,

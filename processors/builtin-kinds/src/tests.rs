@@ -6,10 +6,12 @@ use greenroom_sdk::{Entity, Value, entity, json};
 use super::*;
 
 fn made(kind: &str, spec: Value) -> Entity {
-    entity!({
+    let mut made = json!({
         "apiVersion": "backstage.io/v1alpha1", "kind": kind,
-        "metadata": {"name": "Me", "namespace": "ns"}, "spec": spec
-    })
+        "metadata": {"name": "Me", "namespace": "ns"}
+    });
+    made["spec"] = spec;
+    Entity::from_value(made).unwrap()
 }
 
 fn run(kind: &str, spec: Value) -> Outcome {

@@ -6,11 +6,11 @@ use greenroom_sdk::{Value, entity, json};
 use super::*;
 
 fn run(spec: Value) -> Outcome {
-    let template = entity!({
-        "apiVersion": API_VERSION, "kind": KIND,
-        "metadata": {"name": "t", "namespace": "ns"}, "spec": spec
+    let mut template = json!({
+        "apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "t", "namespace": "ns"}
     });
-    testing::run(TemplateKind, template)
+    template["spec"] = spec;
+    testing::run(TemplateKind, Entity::from_value(template).unwrap())
 }
 
 #[test]
