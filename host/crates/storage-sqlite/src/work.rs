@@ -9,6 +9,8 @@ mod claim;
 mod enqueue;
 mod item;
 mod lanes;
+#[cfg(test)]
+mod plans;
 mod take;
 
 use async_trait::async_trait;
