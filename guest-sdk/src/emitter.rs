@@ -34,13 +34,13 @@ pub struct Emitter {
 impl Emitter {
     /// Emits a child entity, read where the target (or the emitting entity) was.
     pub fn entity(&mut self, entity: Entity) {
-        self.push_entity(&entity, None, LocationKey::FromLocation, None);
+        self.push_entity(entity, None, LocationKey::FromLocation, None);
     }
 
     /// Emits a child entity read at `location`, standing at `position` in it.
     pub fn entity_at(&mut self, location: &LocationRef, position: Position, entity: Entity) {
         self.push_entity(
-            &entity,
+            entity,
             Some(location),
             LocationKey::FromLocation,
             Some(position),
@@ -49,7 +49,7 @@ impl Emitter {
 
     /// Emits a child entity owned by `key`.
     pub fn entity_with_key(&mut self, key: LocationKey, entity: Entity) {
-        self.push_entity(&entity, None, key, None);
+        self.push_entity(entity, None, key, None);
     }
 
     /// Emits a location to read, as a Location entity that the host makes.
@@ -131,14 +131,14 @@ impl Emitter {
 
     fn push_entity(
         &mut self,
-        entity: &Entity,
+        entity: Entity,
         location: Option<&LocationRef>,
         key: LocationKey,
         position: Option<Position>,
     ) {
         self.emissions
             .push(wit::Emission::Entity(wit::EmittedEntity {
-                entity: entity.to_json(),
+                entity: entity.into_value().to_string(),
                 location: location.map(from_location),
                 location_key: match key {
                     LocationKey::FromLocation => wit::LocationKey::FromLocation,
