@@ -79,7 +79,10 @@ impl std::fmt::Debug for BundledProcessor {
 
 #[cfg(test)]
 mod tests {
-    use greenroom_sandbox::{CallLimits, CallOutcome, SandboxOptions};
+    use greenroom_model::LocationRef;
+    use greenroom_sandbox::{
+        CallLimits, CallOutcome, Request, SandboxOptions, StageAnswer, StageCall,
+    };
 
     use super::*;
 
@@ -101,5 +104,52 @@ mod tests {
                 CallOutcome::Faulted(fault) => panic!("{}: {fault:?}", processor.name()),
             }
         }
+    }
+
+    #[test]
+    fn builtin_kinds_recognises_a_component_and_emits_its_owner() {
+        let sandbox = Sandbox::new(SandboxOptions::default()).unwrap();
+        let of_name = |processor: &&BundledProcessor| processor.name() == "builtin-kinds";
+        let processor = bundled().iter().find(of_name).unwrap();
+        let processor = processor.load(&sandbox).unwrap();
+        let location = LocationRef::new("url", "https://example.com/catalog-info.yaml");
+        let request = Request {
+            entity: r#"{"apiVersion":"backstage.io/v1alpha1","kind":"Component","metadata":{"name":"web"},"spec":{"type":"service","lifecycle":"production","owner":"core"}}"#.into(),
+            location: location.clone(),
+            origin_location: location,
+            config: "{}".into(),
+            cache: None,
+            reads: Vec::new(),
+            integrations: Arc::from([]),
+            now_ms: None,
+        };
+        let answer_to = |call: StageCall| {
+            let limits = CallLimits::default();
+            let called = sandbox.call(&processor, &call, &limits, [0; 32]).unwrap();
+            match called.outcome {
+                CallOutcome::Answered(answer) => (answer, called.report),
+                CallOutcome::Faulted(fault) => panic!("{fault:?}"),
+            }
+        };
+        let validate = StageCall::ValidateKind(request.clone());
+        let (answer, first) = answer_to(validate.clone());
+        assert!(matches!(
+            answer,
+            StageAnswer::Validated {
+                recognised: true,
+                ..
+            }
+        ));
+        let (_, second) = answer_to(validate);
+        assert_eq!(first.fuel, second.fuel);
+        println!(
+            "{} fuel, {} bytes, {} us",
+            second.fuel, second.peak_memory_bytes, second.cpu_us
+        );
+        let (answer, _) = answer_to(StageCall::PostProcess(request));
+        let StageAnswer::Processed(processed) = answer else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(processed.emissions.len(), 2, "ownedBy and ownerOf");
     }
 }
