@@ -1,0 +1,39 @@
+//! The HTTP edge: Backstage's catalog API and our own routes over storage and the read index (DESIGN §5).
+//!
+//! It runs no tenant code and opens no outgoing connection: what needs either is a row in `runs` that a worker answers.
+//! A handler is extract, one call into the core, shape the response; who may do what is in the type of its `Access`
+//! argument, and errors are rendered in one place (`error`). By-name, by-uid, by-refs, ancestry and locations come from
+//! storage and are always current; lists, facets and counts come from the index of the tenant and follow within 100 ms.
+
+mod admin;
+mod audit;
+mod auth;
+mod body;
+mod catalog;
+mod component_check;
+mod error;
+mod extract;
+mod faults;
+mod index;
+mod metrics;
+mod mutation_lines;
+mod mutations;
+mod pagination;
+mod probes;
+mod processing;
+mod processors;
+mod revisions;
+mod router;
+mod runs;
+mod server;
+mod socket;
+mod state;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub use router::{operations_router, router};
+pub use server::serve;
+pub use state::ApiParts;

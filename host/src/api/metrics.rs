@@ -1,0 +1,120 @@
+//! What the edge counts, in Prometheus text on the operations listener.
+//!
+//! One set per process, because that is what is scraped: the API counts on one listener what the other shows.
+//! Labels are routes and statuses, never tenants or names, so that the number of series is bounded (q07).
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::error::ApiError;
+use super::state::ApiState;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: String,
+    route: String,
+    status: u32,
+}
+
+/// The edge's metrics.
+pub(crate) struct ApiMetrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    indexes: Gauge,
+    index_bytes: Gauge,
+    indexed_entities: Gauge,
+    worker_restarts: Gauge<u64, AtomicU64>,
+}
+
+impl ApiMetrics {
+    /// The process's set.
+    pub(crate) fn of_process() -> Arc<Self> {
+        static PROCESS: OnceLock<Arc<ApiMetrics>> = OnceLock::new();
+        Arc::clone(PROCESS.get_or_init(Self::new))
+    }
+
+    fn new() -> Arc<Self> {
+        let mut registry = Registry::with_prefix("greenroom");
+        let requests = Family::default();
+        let indexes = Gauge::default();
+        let index_bytes = Gauge::default();
+        let indexed_entities = Gauge::default();
+        let worker_restarts = Gauge::default();
+        registry.register("http_requests", "Requests answered", requests.clone());
+        registry.register("indexes", "Read indexes in memory", indexes.clone());
+        registry.register(
+            "index_bytes",
+            "Bytes held by the read indexes",
+            index_bytes.clone(),
+        );
+        registry.register(
+            "index_entities",
+            "Entities in the read indexes",
+            indexed_entities.clone(),
+        );
+        registry.register(
+            "worker_restarts",
+            "Times a worker was replaced",
+            worker_restarts.clone(),
+        );
+        Arc::new(Self {
+            registry,
+            requests,
+            indexes,
+            index_bytes,
+            indexed_entities,
+            worker_restarts,
+        })
+    }
+
+    /// Notes what the indexes hold.
+    pub(crate) fn indexes(&self, count: usize, bytes: usize, entities: u64) {
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.indexes.set(gauge(count as u64));
+        self.index_bytes.set(gauge(bytes as u64));
+        self.indexed_entities.set(gauge(entities));
+    }
+}
+
+/// Counts a request; the outermost layer.
+pub(crate) async fn count(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let method = match request.method().as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE") => known.to_owned(),
+        _ => "other".to_owned(),
+    };
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or_else(|| "none".to_owned(), |route| route.as_str().to_owned());
+    let response = next.run(request).await;
+    let labels = RequestLabels {
+        method,
+        route,
+        status: u32::from(response.status().as_u16()),
+    };
+    state.metrics.requests.get_or_create(&labels).inc();
+    response
+}
+
+/// `GET /metrics`.
+pub(crate) async fn show_metrics(State(state): State<ApiState>) -> Response {
+    if let Some(workers) = &state.workers {
+        state.metrics.worker_restarts.set(workers.status().restarts);
+    }
+    let mut text = String::new();
+    if let Err(error) = encode(&mut text, &state.metrics.registry) {
+        return ApiError::internal(format!("metrics cannot be written: {error}")).into_response();
+    }
+    let content_type =
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    ([(header::CONTENT_TYPE, content_type)], text).into_response()
+}

@@ -1,0 +1,118 @@
+//! `POST /tenants/{tenant}/providers/{name}/mutations?type=delta|full`: an entity provider over HTTP (DESIGN §5).
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use greenroom_storage::{Mutation, MutationKind};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::audit::Deed;
+use super::auth::{Access, Write};
+use super::body::{Pieces, refuse_encoding};
+use super::error::ApiError;
+use super::extract::{self, Params, Segments};
+use super::mutation_lines::MutationReader;
+use super::processors::named;
+use super::state::ApiState;
+
+/// A full mutation may shrink its set by this share or this number without being asked whether it means to.
+const SHRINK_PERCENT: u64 = 30;
+const SHRINK_ENTITIES: u64 = 10;
+
+#[derive(Deserialize)]
+pub(super) struct ProviderPath {
+    name: String,
+}
+
+/// See the module's head.
+pub(super) async fn apply_mutation(
+    access: Access<Write>,
+    State(state): State<ApiState>,
+    Segments(path): Segments<ProviderPath>,
+    params: Params,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let params = params.only(&["type", "allow_shrink"])?;
+    let kind = match params.one("type")? {
+        Some("delta") => MutationKind::Delta,
+        Some("full") => MutationKind::Full,
+        _ => {
+            return Err(ApiError::input(
+                "request/query/type must be equal to one of the allowed values: delta, full",
+            ));
+        }
+    };
+    let allow_shrink = params.flag("allow_shrink")?;
+    // A provider is named by the same rule as a processor.
+    let provider = named(&path.name)
+        .map_err(|_| ApiError::input("a provider's name is 1 to 63 of a-z, 0-9 and -"))?;
+    refuse_encoding(request.headers())?;
+    let number = state.begin_mutation(access.tenant, provider.as_str());
+    let mut reader = MutationReader::new(kind, provider.as_str());
+    let mut pieces = Pieces::new(request.into_body());
+    while let Some(piece) = pieces.next().await? {
+        reader.push(&piece)?;
+    }
+    let mutation = reader.finish()?;
+    let source_key = format!("provider:{provider}");
+    if kind == MutationKind::Full && !allow_shrink {
+        let had = state
+            .storage
+            .count_provided(access.tenant, &source_key)
+            .await?;
+        guard_shrinking(had, &mutation)?;
+    }
+    if !state.is_newest_mutation(access.tenant, provider.as_str(), number) {
+        return Err(ApiError::conflict(
+            "a later mutation of this provider has started; nothing was changed",
+        ));
+    }
+    let outcome = state
+        .storage
+        .apply_mutation(access.tenant, &source_key, mutation)
+        .await?;
+    state.wakes.outgoing.notify_one();
+    let body = json!({
+        "added": outcome.added,
+        "updated": outcome.updated,
+        "unchanged": outcome.unchanged,
+        "removed": outcome.removed,
+        "conflicts": outcome.conflicts,
+    });
+    let mut deed = Deed::new(
+        &access.actor,
+        Some(access.tenant),
+        "apply_mutation",
+        source_key,
+    );
+    deed.after = Some(
+        json!({"added": outcome.added, "updated": outcome.updated, "removed": outcome.removed})
+            .to_string(),
+    );
+    deed.record(&state).await?;
+    if outcome.removed > 0 {
+        state.indexes.wait_for(access.tenant, outcome.seq).await;
+    }
+    Ok(extract::json(StatusCode::OK, &body))
+}
+
+fn guard_shrinking(had: u64, mutation: &Mutation) -> Result<(), ApiError> {
+    let mut refs: Vec<_> = mutation
+        .added
+        .iter()
+        .map(|entity| &entity.entity_ref)
+        .collect();
+    refs.sort_unstable();
+    refs.dedup();
+    let has = refs.len() as u64;
+    let lost = had.saturating_sub(has);
+    if lost > SHRINK_ENTITIES && lost.saturating_mul(100) > had.saturating_mul(SHRINK_PERCENT) {
+        let message = format!(
+            "this would leave {has} of {had} entities; if that is meant, send it again with allow_shrink=true. \
+             Nothing was changed"
+        );
+        return Err(ApiError::conflict(message));
+    }
+    Ok(())
+}

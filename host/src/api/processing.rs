@@ -1,0 +1,222 @@
+//! `/tenants/{tenant}/processing`: where every entity is in its life, conflicts, forced refresh and re-drive (DESIGN §5).
+//!
+//! A ref stands in the path as one percent-encoded segment `kind:namespace%2Fname`, or as three segments.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::response::Response;
+use greenroom_model::EntityRef;
+use greenroom_storage::{ProcessingFilter, ProcessingState, ProcessingStatus, RefreshScope};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::audit::Deed;
+use super::auth::{Access, Read, Write};
+use super::error::ApiError;
+use super::extract::{self, Params, Segments};
+use super::runs;
+use super::state::ApiState;
+
+/// Rows of one reply.
+const DEFAULT_LIMIT: u64 = 200;
+const MAX_LIMIT: u64 = 1_000;
+/// Pause between two looks at an entity that is being refreshed.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A ref in a path, in one segment or three.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum RefPath {
+    Three {
+        kind: String,
+        namespace: String,
+        name: String,
+    },
+    One {
+        r#ref: String,
+    },
+}
+
+impl RefPath {
+    fn entity_ref(&self) -> Result<EntityRef, ApiError> {
+        match self {
+            Self::Three {
+                kind,
+                namespace,
+                name,
+            } => Ok(EntityRef::new(kind, namespace, name)),
+            Self::One { r#ref } => {
+                EntityRef::parse(r#ref).map_err(|error| ApiError::input(error.to_string()))
+            }
+        }
+    }
+}
+
+fn limit_of(params: &Params) -> Result<u32, ApiError> {
+    let limit = params
+        .integer("limit", 1)?
+        .unwrap_or(DEFAULT_LIMIT)
+        .min(MAX_LIMIT);
+    Ok(u32::try_from(limit).unwrap_or(u32::MAX))
+}
+
+fn status_of(text: &str) -> Result<ProcessingStatus, ApiError> {
+    match text {
+        "pending" => Ok(ProcessingStatus::Pending),
+        "ok" => Ok(ProcessingStatus::Ok),
+        "partial" => Ok(ProcessingStatus::Partial),
+        "failed" => Ok(ProcessingStatus::Failed),
+        "waiting" => Ok(ProcessingStatus::Waiting),
+        _ => {
+            let known = "pending, ok, partial, failed, waiting";
+            Err(ApiError::input(format!(
+                "request/query/status must be equal to one of the allowed values: {known}"
+            )))
+        }
+    }
+}
+
+/// `GET /processing?status&deadLetters&after&limit`
+pub(super) async fn list_processing(
+    access: Access<Read>,
+    State(state): State<ApiState>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let params = params.only(&["status", "deadLetters", "after", "limit"])?;
+    let filter = ProcessingFilter {
+        status: params.one("status")?.map(status_of).transpose()?,
+        dead_letters: params.flag("deadLetters")?,
+    };
+    let after = params.one("after")?.map(EntityRef::parse).transpose();
+    let after = after.map_err(|error| ApiError::input(error.to_string()))?;
+    let limit = limit_of(&params)?;
+    let items = state
+        .storage
+        .list_processing(access.tenant, filter, after.as_ref(), limit)
+        .await?;
+    let next = items
+        .last()
+        .filter(|_| items.len() >= limit as usize)
+        .map(|last| last.entity_ref.clone());
+    Ok(extract::json(
+        StatusCode::OK,
+        &json!({"items": items, "next": next}),
+    ))
+}
+
+/// `GET /processing/conflicts?limit`
+pub(super) async fn list_conflicts(
+    access: Access<Read>,
+    State(state): State<ApiState>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let params = params.only(&["limit"])?;
+    let items = state
+        .storage
+        .list_conflicts(access.tenant, limit_of(&params)?)
+        .await?;
+    Ok(extract::json(StatusCode::OK, &json!({"items": items})))
+}
+
+/// `GET /processing/{ref}`
+pub(super) async fn find_processing(
+    access: Access<Read>,
+    State(state): State<ApiState>,
+    Segments(path): Segments<RefPath>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    params.only(&[])?;
+    let entity_ref = path.entity_ref()?;
+    match state
+        .storage
+        .find_processing(access.tenant, &entity_ref)
+        .await?
+    {
+        Some(found) => Ok(extract::json(StatusCode::OK, &found)),
+        None => Err(not_found(&entity_ref)),
+    }
+}
+
+/// `POST /processing/{ref}/refresh?wait`: clears the memo; 200 when it has been processed, else 202.
+pub(super) async fn force_refresh(
+    access: Access<Write>,
+    State(state): State<ApiState>,
+    Segments(path): Segments<RefPath>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let params = params.only(&["wait"])?;
+    let until = Instant::now() + runs::wait_of(&params)?;
+    let entity_ref = path.entity_ref()?;
+    let before = state
+        .storage
+        .find_processing(access.tenant, &entity_ref)
+        .await?;
+    if !state
+        .storage
+        .refresh_entity(access.tenant, &entity_ref, RefreshScope::Forced)
+        .await?
+    {
+        return Err(not_found(&entity_ref));
+    }
+    state.wakes.outgoing.notify_one();
+    Deed::new(
+        &access.actor,
+        Some(access.tenant),
+        "force_refresh",
+        entity_ref.as_str(),
+    )
+    .record(&state)
+    .await?;
+    let ran_before = before.and_then(|before| before.last_run);
+    loop {
+        let now = state
+            .storage
+            .find_processing(access.tenant, &entity_ref)
+            .await?;
+        let now = now.ok_or_else(|| not_found(&entity_ref))?;
+        if has_run_since(&now, ran_before) {
+            return Ok(extract::json(StatusCode::OK, &now));
+        }
+        if Instant::now() >= until {
+            return Ok(extract::json(StatusCode::ACCEPTED, &now));
+        }
+        tokio::time::sleep(LOOK.min(until.saturating_duration_since(Instant::now()))).await;
+    }
+}
+
+fn has_run_since(now: &ProcessingState, before: Option<greenroom_model::Timestamp>) -> bool {
+    now.last_run.is_some() && now.last_run != before
+}
+
+/// `POST /processing/{ref}/redrive`
+pub(super) async fn redrive_entity(
+    access: Access<Write>,
+    State(state): State<ApiState>,
+    Segments(path): Segments<RefPath>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    params.only(&[])?;
+    let entity_ref = path.entity_ref()?;
+    if !state.storage.redrive(access.tenant, &entity_ref).await? {
+        return Err(not_found(&entity_ref));
+    }
+    state.wakes.outgoing.notify_one();
+    Deed::new(
+        &access.actor,
+        Some(access.tenant),
+        "redrive_entity",
+        entity_ref.as_str(),
+    )
+    .record(&state)
+    .await?;
+    Ok(extract::json(
+        StatusCode::ACCEPTED,
+        &json!({"entityRef": entity_ref}),
+    ))
+}
+
+fn not_found(entity_ref: &EntityRef) -> ApiError {
+    ApiError::not_found(format!("Entity {entity_ref} not found"))
+}

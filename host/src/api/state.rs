@@ -1,0 +1,105 @@
+//! What every handler shares: one cheap clone.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use greenroom_model::{Clock, ProcessorName, TenantId};
+use greenroom_storage::Storage;
+
+use super::auth::Directory;
+use super::index::IndexSet;
+use super::metrics::ApiMetrics;
+use super::probes::StorageWatch;
+use crate::lifecycle::Lifecycle;
+use crate::supervisor::{Supervisor, Wakes};
+
+/// What the composition root hands to the edge.
+#[derive(Clone)]
+pub struct ApiParts {
+    /// The database.
+    pub storage: Arc<dyn Storage>,
+    /// The time, for the expiry of tokens.
+    pub clock: Arc<dyn Clock>,
+    /// Owner of every task the edge starts.
+    pub lifecycle: Arc<Lifecycle>,
+    /// `outgoing` is notified after commits that make work; `incoming` wakes the follower of the indexes.
+    pub wakes: Wakes,
+    /// Workers of this process tree, for the body of readiness.
+    pub workers: Option<Arc<Supervisor>>,
+    /// Names of bundled processors, which no tenant may use.
+    pub reserved_processors: Vec<ProcessorName>,
+}
+
+/// The shared state; a clone is one reference count.
+#[derive(Clone)]
+pub(crate) struct ApiState(Arc<Shared>);
+
+/// What is behind an [`ApiState`].
+pub(crate) struct Shared {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) wakes: Wakes,
+    pub(crate) workers: Option<Arc<Supervisor>>,
+    pub(crate) reserved_processors: Vec<ProcessorName>,
+    pub(crate) indexes: Arc<IndexSet>,
+    pub(crate) directory: Directory,
+    pub(crate) metrics: Arc<ApiMetrics>,
+    pub(crate) storage_watch: Arc<StorageWatch>,
+    /// Requests that wait for a run, by tenant.
+    pub(crate) waiting_runs: Mutex<HashMap<TenantId, usize>>,
+    /// The number of the newest mutation of each provider (h21: the later start wins).
+    pub(crate) newest_mutation: Mutex<HashMap<(TenantId, String), u64>>,
+}
+
+impl ApiState {
+    pub(crate) fn new(parts: ApiParts) -> Self {
+        let metrics = ApiMetrics::of_process();
+        let indexes = IndexSet::new(
+            Arc::clone(&parts.storage),
+            Arc::clone(&parts.lifecycle),
+            Arc::clone(&metrics),
+        );
+        Self(Arc::new(Shared {
+            directory: Directory::new(Arc::clone(&parts.storage), parts.clock),
+            storage: parts.storage,
+            lifecycle: parts.lifecycle,
+            wakes: parts.wakes,
+            workers: parts.workers,
+            reserved_processors: parts.reserved_processors,
+            indexes,
+            metrics,
+            storage_watch: Arc::default(),
+            waiting_runs: Mutex::default(),
+            newest_mutation: Mutex::default(),
+        }))
+    }
+
+    /// Numbers a mutation that starts; a later one of the same provider makes it stale.
+    pub(crate) fn begin_mutation(&self, tenant: TenantId, provider: &str) -> u64 {
+        let mut newest = self
+            .newest_mutation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let number = newest.entry((tenant, provider.to_owned())).or_default();
+        *number += 1;
+        *number
+    }
+
+    /// Whether no later mutation of the provider has started.
+    pub(crate) fn is_newest_mutation(&self, tenant: TenantId, provider: &str, number: u64) -> bool {
+        let newest = self
+            .newest_mutation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        newest.get(&(tenant, provider.to_owned())) == Some(&number)
+    }
+}
+
+impl Deref for ApiState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}

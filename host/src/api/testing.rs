@@ -1,0 +1,241 @@
+//! The router over a fresh SQLite catalog, for tests of the edge.
+//!
+//! Entities become final here through a stand-in for the worker: it claims what is due and stitches it unprocessed.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use greenroom_model::{Clock, Digest, TenantId, TenantName, Timestamp};
+use greenroom_storage::{
+    FinalEntity, NewTenant, NewToken, RunRecord, RunResult, Scope, StitchInput, Stitched, Storage,
+    Success, WorkerId,
+};
+use greenroom_storage_sqlite::SqliteStorage;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use super::token::new_token;
+use super::{ApiParts, router};
+use crate::lifecycle::Lifecycle;
+use crate::supervisor::Wakes;
+
+struct FixedClock;
+
+impl Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(1_800_000_000_000)
+    }
+}
+
+/// A host without workers, with tenants `a` and `b`.
+pub(super) struct Host {
+    router: Router,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) tenant: TenantId,
+    pub(super) operator: String,
+    _directory: TempDir,
+}
+
+/// An answer, read whole.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: http::HeaderMap,
+    pub(super) text: String,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
+    }
+}
+
+impl Host {
+    pub(super) async fn new() -> Self {
+        let directory = TempDir::new().unwrap();
+        let storage = open(directory.path());
+        let tenant = storage
+            .create_tenant(new_tenant("a"))
+            .await
+            .unwrap()
+            .unwrap()
+            .id;
+        storage
+            .create_tenant(new_tenant("b"))
+            .await
+            .unwrap()
+            .unwrap();
+        let parts = ApiParts {
+            storage: Arc::clone(&storage),
+            clock: Arc::new(FixedClock),
+            lifecycle: Lifecycle::new(),
+            wakes: Wakes::default(),
+            workers: None,
+            reserved_processors: vec![
+                greenroom_model::ProcessorName::parse("builtin-kinds").unwrap(),
+            ],
+        };
+        let router = router(parts);
+        let mut host = Self {
+            router,
+            storage,
+            tenant,
+            operator: String::new(),
+            _directory: directory,
+        };
+        host.operator = host.token(None, &[Scope::Operator]).await;
+        host
+    }
+
+    /// A token of tenant `a`, or an operator's.
+    pub(super) async fn token(&self, tenant: Option<TenantId>, scopes: &[Scope]) -> String {
+        let made = new_token();
+        let token = NewToken {
+            id: made.id,
+            tenant,
+            name: String::new(),
+            secret_hash: made.secret_hash,
+            scopes: scopes.to_vec(),
+            expires_at: None,
+        };
+        self.storage.create_token(token).await.unwrap();
+        made.text
+    }
+
+    pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+        let response: Response<Body> = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            text: String::from_utf8(bytes.to_vec()).unwrap(),
+        }
+    }
+
+    /// A request with the operator's token and perhaps a JSON body.
+    pub(super) async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        self.call_as(&self.operator, method, path, body).await
+    }
+
+    pub(super) async fn call_as(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {token}"));
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        self.send(request.body(body).unwrap()).await
+    }
+
+    /// A request to the catalog of tenant `a`.
+    pub(super) async fn catalog(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        self.call(method, &format!("/tenants/a/api/catalog{path}"), body)
+            .await
+    }
+
+    /// Gives entities as a provider does, and serves them.
+    pub(super) async fn provide(&self, entities: &[Value]) {
+        let mut lines: Vec<String> = entities
+            .iter()
+            .map(|entity| json!({"add": {"entity": entity}}).to_string())
+            .collect();
+        lines.push(json!({"commit": {"count": entities.len()}}).to_string());
+        let request = Request::post("/tenants/a/providers/test/mutations?type=delta")
+            .header("authorization", format!("Bearer {}", self.operator))
+            .body(Body::from(lines.join("\n")))
+            .unwrap();
+        let answer = self.send(request).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        self.work().await;
+    }
+
+    /// Does the worker's part: every due entity is processed to itself and stitched.
+    pub(super) async fn work(&self) {
+        let worker = WorkerId("test".into());
+        self.storage.renew_lease(&worker).await.unwrap();
+        loop {
+            let claimed = self.storage.claim(&worker, 100, false).await.unwrap();
+            if claimed.is_empty() {
+                break;
+            }
+            let records = claimed.into_iter().map(|claimed| RunRecord {
+                claim: claimed.claim,
+                result: RunResult::Succeeded(Box::new(Success {
+                    memo: Digest::of(claimed.unprocessed.as_bytes()),
+                    processed: claimed.unprocessed,
+                    trace: Vec::new(),
+                    caches: "{}".into(),
+                    relations: Vec::new(),
+                    refresh_keys: Vec::new(),
+                    children: Vec::new(),
+                    complete: true,
+                    diagnostics: Vec::new(),
+                    due: None,
+                })),
+                faults: Vec::new(),
+                cpu_us: 1,
+            });
+            self.storage.record(records.collect()).await.unwrap();
+        }
+        self.stitch().await;
+    }
+
+    async fn stitch(&self) {
+        loop {
+            let inputs = self.storage.claim_stitches(100).await.unwrap();
+            if inputs.is_empty() {
+                return;
+            }
+            let results = inputs.into_iter().map(|input| {
+                let stitched = stitched(&input);
+                (input, stitched)
+            });
+            self.storage
+                .record_stitches(results.collect())
+                .await
+                .unwrap();
+        }
+    }
+}
+
+fn stitched(input: &StitchInput) -> Stitched {
+    let (Some(uid), Some(processed)) = (&input.uid, &input.processed) else {
+        return Stitched::Abandoned;
+    };
+    let mut body: Value = serde_json::from_str(processed).unwrap();
+    body["metadata"]["uid"] = uid.as_str().into();
+    body["relations"] = json!([]);
+    let body = body.to_string();
+    let etag = Digest::of(body.as_bytes()).to_string();
+    Stitched::Changed(FinalEntity {
+        uid: uid.clone(),
+        entity_ref: input.entity_ref.clone(),
+        etag,
+        body: body.into(),
+    })
+}
+
+fn open(directory: &Path) -> Arc<dyn Storage> {
+    Arc::new(SqliteStorage::open(&directory.join("db"), Arc::new(FixedClock)).unwrap())
+}
+
+fn new_tenant(name: &str) -> NewTenant {
+    NewTenant {
+        name: TenantName::parse(name).unwrap(),
+        secret: [0; 32],
+        epoch: format!("epoch-{name}"),
+    }
+}

@@ -1,0 +1,6 @@
+//! The edge through its router, over a real SQLite catalog.
+
+mod access;
+mod admin;
+mod catalog;
+mod processors;
