@@ -9,6 +9,7 @@
 
 mod compose;
 mod encoding;
+mod keys;
 mod number;
 mod scalar;
 mod stream;

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use saphyr_parser::{Event, Parser, ScanError, Span};
 use serde_json::{Map, Value};
 
+use super::keys::{Kind, admit, key_of};
 use super::scalar::{self, Scalar};
 use super::{MAX_ALIASED_BYTES, MAX_ALIASES, MAX_DEPTH, Position, YamlError};
 
@@ -104,16 +105,6 @@ enum Open {
     },
 }
 
-/// What a key was before it became a string: only equal ones of equal kind are duplicates.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Null,
-    Bool,
-    Number,
-    Text,
-    Other,
-}
-
 struct Anchor {
     /// None while the anchored collection is open.
     node: Option<Node>,
@@ -127,8 +118,9 @@ struct Node {
     aliases: u64,
 }
 
+/// A finished node; a scalar keeps its kind, because keys need it.
 #[derive(Clone)]
-enum Completed {
+pub(super) enum Completed {
     Scalar(Scalar),
     Collection(Value),
 }
@@ -341,80 +333,6 @@ fn plain_words(info: &str) -> String {
             "a plain value cannot start with a backquote; quote it".to_owned()
         }
         info => info.to_owned(),
-    }
-}
-
-fn key_of(node: Completed, by_alias: bool) -> (Kind, String) {
-    match node {
-        Completed::Scalar(scalar) => {
-            let kind = match &scalar {
-                _ if by_alias => Kind::Other,
-                Scalar::Null => Kind::Null,
-                Scalar::Bool(_) => Kind::Bool,
-                Scalar::Number(number) if number.is_nan() => Kind::Other,
-                Scalar::Number(_) => Kind::Number,
-                Scalar::Text(_) => Kind::Text,
-            };
-            (kind, scalar.into_key())
-        }
-        Completed::Collection(value) => (Kind::Other, flow_text(&value)),
-    }
-}
-
-/// Whether a key may be added; notes it when its text alone does not tell.
-fn admit(
-    map: &Map<String, Value>,
-    unusual: &mut BTreeSet<(Kind, String)>,
-    kind: Kind,
-    text: &str,
-) -> bool {
-    const KINDS: [Kind; 4] = [Kind::Null, Kind::Bool, Kind::Number, Kind::Other];
-    let present = map.contains_key(text);
-    let by_unusual = present
-        && !unusual.is_empty()
-        && KINDS
-            .iter()
-            .any(|kind| unusual.contains(&(*kind, text.to_owned())));
-    match kind {
-        Kind::Text if !present => true,
-        Kind::Text if !by_unusual => false,
-        Kind::Other => {
-            if present && !by_unusual {
-                unusual.insert((Kind::Text, text.to_owned()));
-            }
-            unusual.insert((kind, text.to_owned()));
-            true
-        }
-        kind => {
-            if present && !by_unusual {
-                unusual.insert((Kind::Text, text.to_owned()));
-            }
-            unusual.insert((kind, text.to_owned()))
-        }
-    }
-}
-
-/// A collection as a key: flow style, as npm `yaml` writes it.
-fn flow_text(value: &Value) -> String {
-    match value {
-        Value::Array(items) if items.is_empty() => "[]".to_owned(),
-        Value::Array(items) => {
-            let items: Vec<_> = items.iter().map(flow_text).collect();
-            format!("[ {} ]", items.join(", "))
-        }
-        Value::Object(map) if map.is_empty() => "{}".to_owned(),
-        Value::Object(map) => {
-            let pairs: Vec<_> = map
-                .iter()
-                .map(|(key, value)| match value {
-                    Value::Null => key.clone(),
-                    value => format!("{key}: {}", flow_text(value)),
-                })
-                .collect();
-            format!("{{ {} }}", pairs.join(", "))
-        }
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
     }
 }
 
