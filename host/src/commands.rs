@@ -64,13 +64,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            #[expect(
-                clippy::print_stderr,
-                reason = "the last word of a command that failed, whatever the log filter"
-            )]
-            {
-                eprintln!("greenroom: {error:#}");
-            }
+            eprintln!("greenroom: {error:#}");
             ExitCode::FAILURE
         }
     }

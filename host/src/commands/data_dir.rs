@@ -47,11 +47,6 @@ impl DataDir {
         })
     }
 
-    /// The handle.
-    pub(super) fn dir(&self) -> &Dir {
-        &self.dir
-    }
-
     /// Where the SQLite driver finds its file.
     pub(super) fn database(&self) -> PathBuf {
         self.path.join("greenroom.db")

@@ -106,21 +106,18 @@ fn announce(data: &DataDir, address: std::net::SocketAddr) {
     let base = format!("http://{address}/tenants/default/api/catalog");
     let token = data.shown(operator_token::FILE);
     info!(url = base, token_file = token, "serving");
-    #[expect(clippy::print_stdout, reason = "what a newcomer pastes next")]
-    {
-        println!("greenroom serves {base}");
-        println!("operator token: {token}");
-        println!();
-        println!(
-            "  curl -s -H \"Authorization: Bearer $(cat {token})\" '{base}/entities/by-query?limit=5&fields=kind,metadata.name'"
-        );
-        println!(
-            "  curl -s -H \"Authorization: Bearer $(cat {token})\" '{base}/entity-facets?facet=kind'"
-        );
-        println!();
-        if std::io::stdout().is_terminal() {
-            println!("Ctrl-C stops it.");
-        }
+    println!("greenroom serves {base}");
+    println!("operator token: {token}");
+    println!();
+    println!(
+        "  curl -s -H \"Authorization: Bearer $(cat {token})\" '{base}/entities/by-query?limit=5&fields=kind,metadata.name'"
+    );
+    println!(
+        "  curl -s -H \"Authorization: Bearer $(cat {token})\" '{base}/entity-facets?facet=kind'"
+    );
+    println!();
+    if std::io::stdout().is_terminal() {
+        println!("Ctrl-C stops it.");
     }
 }
 

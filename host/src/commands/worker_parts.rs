@@ -9,7 +9,7 @@ use greenroom_bundle::bundled;
 use greenroom_model::{Clock, ProcessorName};
 use greenroom_processing::{BundledProcessor, Pipelines};
 use greenroom_reader::{ReadPolicy, Reader, ReaderConfig};
-use greenroom_sandbox::{CallLimits, CallOutcome, Sandbox, SandboxOptions};
+use greenroom_sandbox::{Artifact, CallLimits, CallOutcome, Sandbox, SandboxOptions};
 use greenroom_storage::Storage;
 
 use super::data_dir::DataDir;
@@ -44,11 +44,20 @@ pub(super) fn assemble(
         ..SandboxOptions::default()
     };
     let sandbox = Sandbox::new(options).context("start the sandbox")?;
-    let bundle = load_bundle(&sandbox)?;
+    let bundled_artifacts = bundled()
+        .iter()
+        .map(|processor| {
+            processor
+                .artifact()
+                .with_context(|| format!("open bundled processor `{}`", processor.name()))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let bundle = load_bundle(&sandbox, &bundled_artifacts)?;
     let compiler = CompileChild::new(program);
     let artifacts = Artifacts::new(
         Arc::clone(&storage),
         Arc::clone(&sandbox),
+        bundled_artifacts,
         compiler,
         data.artifact_key()?,
     );
@@ -75,16 +84,17 @@ pub(super) fn assemble(
     })
 }
 
-fn load_bundle(sandbox: &Arc<Sandbox>) -> anyhow::Result<Vec<BundledProcessor>> {
+fn load_bundle(
+    sandbox: &Arc<Sandbox>,
+    artifacts: &[Artifact],
+) -> anyhow::Result<Vec<BundledProcessor>> {
     bundled()
         .iter()
-        .map(|processor| {
+        .zip(artifacts)
+        .map(|(processor, artifact)| {
             let name = processor.name();
-            let artifact = processor
-                .artifact()
-                .with_context(|| format!("open bundled processor `{name}`"))?;
             let loaded = sandbox
-                .load(None, &artifact)
+                .load(None, artifact)
                 .with_context(|| format!("load bundled processor `{name}`"))?;
             let limits = if DOCUMENT_READERS.contains(&name) {
                 CallLimits::location_reader()

@@ -18,6 +18,7 @@ use super::compile_child::CompileFailure;
 pub struct Artifacts {
     storage: Arc<dyn Storage>,
     sandbox: Arc<Sandbox>,
+    bundled: Vec<Artifact>,
     compiler: CompileChild,
     key: ArtifactKey,
     key_bytes: [u8; 32],
@@ -26,21 +27,22 @@ pub struct Artifacts {
 }
 
 impl Artifacts {
-    /// Code for `sandbox`. `key` authenticates what is stored.
+    /// Code for `sandbox`. `bundled` is what ships with the host; `key` authenticates what is stored.
     pub fn new(
         storage: Arc<dyn Storage>,
         sandbox: Arc<Sandbox>,
+        bundled: Vec<Artifact>,
         compiler: CompileChild,
         key: [u8; 32],
     ) -> Arc<Self> {
-        let loading = Mutex::default();
         Arc::new(Self {
             storage,
             sandbox,
+            bundled,
             compiler,
             key: ArtifactKey::new(key),
             key_bytes: key,
-            loading,
+            loading: Mutex::default(),
         })
     }
 
@@ -79,10 +81,11 @@ impl Artifacts {
 
     /// Loads one revision of a tenant, or one of the bundle.
     async fn load(&self, tenant: TenantId, revision: &Digest) -> Result<(), String> {
-        if let Some(artifact) = super::worker_process::bundled_artifact(revision) {
+        let shipped = |artifact: &&Artifact| artifact.wasm_digest() == *revision;
+        if let Some(artifact) = self.bundled.iter().find(shipped) {
             return self
                 .sandbox
-                .load(None, &artifact?)
+                .load(None, artifact)
                 .map(drop)
                 .map_err(|error| error.to_string());
         }

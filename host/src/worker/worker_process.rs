@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use greenroom_bundle::bundled;
-use greenroom_model::{Clock, Digest};
+use greenroom_model::Clock;
 use greenroom_processing::{Orchestrate, Pipelines, stitch_batch};
-use greenroom_sandbox::Artifact;
 use greenroom_storage::{Storage, WorkerId};
 use tokio::sync::{Notify, mpsc};
 use tracing::{error, info, warn};
@@ -139,14 +137,6 @@ impl Worker {
             }
         });
     }
-}
-
-/// The bundled artifact of that revision, if it is one.
-pub(crate) fn bundled_artifact(revision: &Digest) -> Option<Result<Artifact, String>> {
-    let processor = bundled()
-        .iter()
-        .find(|processor| processor.wasm_digest() == *revision)?;
-    Some(processor.artifact().map_err(|error| error.to_string()))
 }
 
 /// Renews the lease for as long as it is polled, and frees what dead workers held.

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
-use greenroom_storage::{Claim, ReadKey, TracedRead};
+use greenroom_storage::{Claim, Lane, ReadKey, TracedRead};
 use rusqlite::params;
 
 use crate::damage::value;
+use crate::reads::stored_digest;
 use crate::statement;
+use crate::work::enqueue;
 use crate::writer::WriteTx;
 
 /// Replaces the reads of an entity by difference.
@@ -41,6 +43,22 @@ pub(super) fn replace(
             "INSERT INTO read_uses (tenant_id, credential, want, entity_id) VALUES (?1, ?2, ?3, ?4)",
             params![tenant, key.credential, key.want, entity],
         )?;
+    }
+    run_again_if_changed(tx, claim, trace)
+}
+
+/// A read may have changed between this run's look and its record; it was then no user of the read, so nothing queued it.
+fn run_again_if_changed(
+    tx: &mut WriteTx<'_>,
+    claim: &Claim,
+    trace: &[TracedRead],
+) -> rusqlite::Result<()> {
+    for read in trace {
+        let stored = stored_digest(tx, claim.tenant, &read.key)?;
+        if stored.is_some_and(|digest| digest != read.digest) {
+            let now = tx.now();
+            return enqueue(tx, claim.tenant, &claim.uid, Lane::Changed, now);
+        }
     }
     Ok(())
 }
