@@ -103,3 +103,27 @@ fn pool(calls: u32) -> PoolingAllocationConfig {
         .table_keep_resident(16 << 10);
     pool
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_in_artifacts_is_the_one_that_is_built() {
+        let lock = include_str!("../../../../Cargo.lock");
+        let entry = format!("name = \"wasmtime\"\nversion = \"{WASMTIME_VERSION}\"");
+        assert!(lock.contains(&entry));
+    }
+
+    #[test]
+    fn settings_do_not_depend_on_what_an_engine_is_for() {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let hash = |usage| {
+            let mut hasher = DefaultHasher::new();
+            let engine = new_engine(usage).unwrap();
+            engine.precompile_compatibility_hash().hash(&mut hasher);
+            hasher.finish()
+        };
+        assert_eq!(hash(EngineUse::Compile), hash(EngineUse::Calls(2)));
+    }
+}
