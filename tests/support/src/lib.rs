@@ -1,1 +1,14 @@
-//! Under construction.
+//! What the integration tests and the demo share: a host under test, requests to it, bounded waiting, and the comparison of
+//! a catalog with expected verdicts. Test code; nothing of the product depends on it.
+
+mod client;
+mod host;
+mod process;
+mod verdicts;
+mod waiting;
+
+pub use client::{Client, Reply};
+pub use host::{TestHost, TestHostBuilder};
+pub use process::{children_of, is_alive, kill_hard, stop_softly};
+pub use verdicts::{CatalogUnderTest, Difference, LocationTarget, Verdict};
+pub use waiting::{quiet, wait_until};

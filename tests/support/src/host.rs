@@ -1,0 +1,272 @@
+//! A host under test: the real binary, on ports of its own, with a data directory that goes with it.
+//!
+//! It leads a process group of its own, which is killed when the value is dropped; a test that fails shows the end of its log.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::process::{children_of, kill_group};
+use crate::{Client, wait_until};
+
+/// How long a start may take on a busy machine.
+const START_BOUND: Duration = Duration::from_secs(60);
+/// Lines of the log that a failing test shows.
+const TAIL_LINES: usize = 60;
+
+/// What a host is started with.
+#[derive(Debug, Default)]
+pub struct TestHostBuilder {
+    config_toml: Option<String>,
+    config_file: Option<PathBuf>,
+    file_roots: Vec<PathBuf>,
+    workers: Option<u16>,
+}
+
+impl TestHostBuilder {
+    /// The text of the configuration file. Paths in it should be absolute.
+    #[must_use]
+    pub fn config_toml(mut self, text: impl Into<String>) -> Self {
+        self.config_toml = Some(text.into());
+        self
+    }
+
+    /// A configuration file that exists.
+    #[must_use]
+    pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config_file = Some(path.into());
+        self
+    }
+
+    /// A directory below which `file` locations may be read.
+    #[must_use]
+    pub fn file_root(mut self, path: impl Into<PathBuf>) -> Self {
+        self.file_roots.push(path.into());
+        self
+    }
+
+    /// Number of worker processes; one if not said.
+    #[must_use]
+    pub fn workers(mut self, count: u16) -> Self {
+        self.workers = Some(count);
+        self
+    }
+
+    /// Starts the host and waits until it is ready.
+    ///
+    /// # Panics
+    /// If the binary is not built, or the host is not ready in time.
+    pub async fn start(self) -> TestHost {
+        let directory = tempfile::tempdir().expect("a directory for the host");
+        let config = self.config_file.or_else(|| {
+            let path = directory.path().join("greenroom.toml");
+            fs::write(&path, self.config_toml?).expect("write the configuration");
+            Some(path)
+        });
+        let mut arguments = vec![
+            "--data-dir".to_owned(),
+            shown(&directory.path().join("data")),
+        ];
+        if let Some(path) = config {
+            arguments.extend(["--config".to_owned(), shown(&path)]);
+        }
+        for root in &self.file_roots {
+            arguments.extend(["--file-root".to_owned(), shown(root)]);
+        }
+        if let Some(count) = self.workers {
+            arguments.extend(["--workers".to_owned(), count.to_string()]);
+        }
+        TestHost::start(directory, arguments).await
+    }
+}
+
+/// A running host.
+pub struct TestHost {
+    child: Child,
+    directory: TempDir,
+    arguments: Vec<String>,
+    origin: String,
+    token: String,
+    client: Client,
+}
+
+impl TestHost {
+    /// Begins to describe a host.
+    pub fn builder() -> TestHostBuilder {
+        TestHostBuilder::default()
+    }
+
+    async fn start(directory: TempDir, arguments: Vec<String>) -> Self {
+        let child = spawn(directory.path(), &arguments);
+        let mut host = Self {
+            child,
+            origin: String::new(),
+            token: String::new(),
+            client: Client::new("http://127.0.0.1:0", None),
+            directory,
+            arguments,
+        };
+        host.wait_until_ready().await;
+        host
+    }
+
+    /// Waits for the line that says where it listens, then for the probe.
+    async fn wait_until_ready(&mut self) {
+        let output = self.directory.path().join("stdout");
+        let started = Instant::now();
+        self.origin = loop {
+            if let Some(status) = self.child.try_wait().expect("look at the host") {
+                panic!("the host ended with {status} before it was ready");
+            }
+            if let Some(origin) = origin_in(&fs::read_to_string(&output).unwrap_or_default()) {
+                break origin;
+            }
+            assert!(started.elapsed() < START_BOUND, "the host does not listen");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        let anonymous = Client::new(&self.origin, None);
+        wait_until("the host is ready", START_BOUND, async || {
+            let reply = anonymous.get("/.backstage/health/v1/readiness").await;
+            (reply.status == 200).then_some(())
+        })
+        .await;
+        let file = self.data_dir().join("operator-token");
+        let token = fs::read_to_string(file).expect("read the operator token");
+        self.token = token.trim().to_owned();
+        self.client = Client::new(&self.origin, Some(&self.token));
+    }
+
+    /// A client with the operator token.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Scheme, address and port.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The operator token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Its data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// Pid of `serve`.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Pids of its workers.
+    pub fn workers(&self) -> Vec<u32> {
+        children_of(self.pid())
+    }
+
+    /// Everything it logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("stderr")).unwrap_or_default()
+    }
+
+    /// Waits until `serve` ended by itself or by a signal.
+    ///
+    /// # Panics
+    /// When `limit` has passed.
+    pub async fn wait_for_end(&mut self, limit: Duration) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("look at the host") {
+                return status;
+            }
+            assert!(
+                started.elapsed() < limit,
+                "the host still runs after {} s",
+                limit.as_secs()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Starts it again, on the same data, after it ended.
+    ///
+    /// # Panics
+    /// If it does not become ready.
+    pub async fn start_again(&mut self) {
+        kill_group(self.child.id());
+        let _ = self.child.wait();
+        self.child = spawn(self.directory.path(), &self.arguments);
+        self.wait_until_ready().await;
+    }
+}
+
+impl Drop for TestHost {
+    fn drop(&mut self) {
+        kill_group(self.child.id());
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = lines.len().saturating_sub(TAIL_LINES);
+            eprintln!(
+                "--- the end of the host's log ---\n{}",
+                lines[tail..].join("\n")
+            );
+        }
+    }
+}
+
+/// The binary, next to the directory of the test that runs.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    let path = test
+        .ancestors()
+        .skip(1)
+        .take(3)
+        .map(|folder| folder.join("greenroom"))
+        .find(|path| path.is_file());
+    path.unwrap_or_else(|| {
+        panic!(
+            "there is no `greenroom` beside {}: run `cargo build` first",
+            test.display()
+        )
+    })
+}
+
+fn spawn(directory: &Path, arguments: &[String]) -> Child {
+    use std::os::unix::process::CommandExt as _;
+    let file = |name| File::create(directory.join(name)).expect("a file for the output");
+    let mut command = Command::new(binary());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("GREENROOM_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .arg("serve")
+        .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
+        .args(arguments)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(file("stdout"))
+        .stderr(file("stderr"))
+        .process_group(0)
+        .spawn()
+        .expect("start the host")
+}
+
+fn origin_in(output: &str) -> Option<String> {
+    let line = output
+        .lines()
+        .find_map(|line| line.strip_prefix("greenroom serves "))?;
+    Some(line.split_once("/tenants/")?.0.to_owned())
+}
+
+fn shown(path: &Path) -> String {
+    path.to_str().expect("a path in UTF-8").to_owned()
+}

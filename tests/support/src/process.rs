@@ -1,0 +1,58 @@
+//! Processes of a host under test, by pid, as Linux shows them.
+
+use std::fs;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+fn pid_of(pid: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(pid).ok()?)
+}
+
+/// The state letter and the parent of a process.
+fn stat(pid: u32) -> Option<(char, u32)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything, also parentheses.
+    let mut fields = text.rsplit_once(") ")?.1.split(' ');
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.next()?.parse().ok()?))
+}
+
+/// Whether the process runs; a zombie does not.
+pub fn is_alive(pid: u32) -> bool {
+    stat(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
+}
+
+/// Processes whose parent is `pid` and that run.
+pub fn children_of(pid: u32) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|&child| {
+            stat(child).is_some_and(|(state, parent)| parent == pid && !matches!(state, 'Z' | 'X'))
+        })
+        .collect()
+}
+
+/// `kill -9` of one process.
+pub fn kill_hard(pid: u32) {
+    if let Some(pid) = pid_of(pid) {
+        // It may be gone already.
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+/// What Ctrl-C sends.
+pub fn stop_softly(pid: u32) {
+    if let Some(pid) = pid_of(pid) {
+        let _ = kill_process(pid, Signal::INT);
+    }
+}
+
+/// `kill -9` of a process and of all it started. `pid` leads a group of its own.
+pub(crate) fn kill_group(pid: u32) {
+    if let Some(pid) = pid_of(pid) {
+        let _ = kill_process_group(pid, Signal::KILL);
+    }
+}
