@@ -25,32 +25,23 @@ const MAX_LIMIT: u64 = 1_000;
 /// Pause between two looks at an entity that is being refreshed.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A ref in a path, in one segment or three.
+/// A ref in a path: one segment `ref`, or the other three.
 #[derive(Deserialize)]
-#[serde(untagged)]
-pub(super) enum RefPath {
-    Three {
-        kind: String,
-        namespace: String,
-        name: String,
-    },
-    One {
-        r#ref: String,
-    },
+pub(super) struct RefPath {
+    r#ref: Option<String>,
+    kind: Option<String>,
+    namespace: Option<String>,
+    name: Option<String>,
 }
 
 impl RefPath {
     fn entity_ref(&self) -> Result<EntityRef, ApiError> {
-        match self {
-            Self::Three {
-                kind,
-                namespace,
-                name,
-            } => Ok(EntityRef::new(kind, namespace, name)),
-            Self::One { r#ref } => {
-                EntityRef::parse(r#ref).map_err(|error| ApiError::input(error.to_string()))
-            }
+        if let (Some(kind), Some(namespace), Some(name)) = (&self.kind, &self.namespace, &self.name)
+        {
+            return Ok(EntityRef::new(kind, namespace, name));
         }
+        let text = self.r#ref.as_deref().unwrap_or_default();
+        EntityRef::parse(text).map_err(|error| ApiError::input(error.to_string()))
     }
 }
 
