@@ -5,7 +5,7 @@
 //! so that a lost wake-up costs 100 ms.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use greenroom_model::{EntityRef, TenantId};
@@ -33,14 +33,14 @@ pub(super) enum CaughtUp {
 
 /// Follows until the process stops.
 pub(crate) async fn follow(set: Arc<IndexSet>, incoming: Arc<Notify>, mut stopping: Stopping) {
-    let mut version = None;
+    let mut seen = Seen::default();
     let mut measured = Instant::now();
     loop {
         // Registered before the look, so that a wake-up during it is not lost.
         let woken = incoming.notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
-        match look(&set, &mut version).await {
+        match look(&set, &mut seen).await {
             Ok(()) => {}
             Err(error) => warn!(%error, "the indexes could not follow; they try again"),
         }
@@ -57,25 +57,41 @@ pub(crate) async fn follow(set: Arc<IndexSet>, incoming: Arc<Notify>, mut stoppi
     }
 }
 
-async fn look(set: &Arc<IndexSet>, version: &mut Option<u64>) -> Result<(), StorageError> {
+/// What was there at the last look: without a commit since, the same indexes need no other.
+#[derive(Default)]
+struct Seen {
+    version: Option<u64>,
+    indexes: Vec<Weak<TenantIndex>>,
+}
+
+async fn look(set: &Arc<IndexSet>, seen: &mut Seen) -> Result<(), StorageError> {
     let indexes = set.ready();
-    if indexes.is_empty() {
+    // Read before the logs are: a commit in between is seen next time.
+    let version = Some(set.storage.data_version().await?);
+    let known = |index: &Arc<TenantIndex>| {
+        seen.indexes
+            .iter()
+            .any(|seen| seen.as_ptr() == Arc::as_ptr(index))
+    };
+    if seen.version == version && indexes.iter().all(|(_, index)| known(index)) {
         return Ok(());
     }
-    let now = set.storage.data_version().await?;
     let tenants: Vec<TenantId> = indexes.iter().map(|(tenant, _)| *tenant).collect();
-    // Remembered before the logs are read: a commit in between is seen next time.
-    if *version == Some(now) && indexes.len() == set.ready().len() {
-        return Ok(());
-    }
     let positions = set.storage.log_positions(&tenants).await?;
     for ((tenant, index), position) in indexes.iter().zip(positions) {
-        match position {
+        let current = match position {
             Some(position) => advance(set, *tenant, index, &position).await?,
-            None => set.forget(*tenant),
+            None => CaughtUp::Lost,
+        };
+        if matches!(current, CaughtUp::Lost) {
+            set.forget(*tenant);
         }
     }
-    *version = Some(now);
+    seen.version = version;
+    seen.indexes = indexes
+        .iter()
+        .map(|(_, index)| Arc::downgrade(index))
+        .collect();
     Ok(())
 }
 
@@ -84,19 +100,15 @@ async fn advance(
     tenant: TenantId,
     index: &Arc<TenantIndex>,
     position: &LogPosition,
-) -> Result<(), StorageError> {
+) -> Result<CaughtUp, StorageError> {
     let (epoch, seq) = index.position();
     if epoch != position.epoch || position.seq < seq {
-        set.forget(tenant);
-    } else if position.seq > seq
-        && matches!(
-            catch_up(&*set.storage, tenant, index).await?,
-            CaughtUp::Lost
-        )
-    {
-        set.forget(tenant);
+        Ok(CaughtUp::Lost)
+    } else if position.seq > seq {
+        catch_up(&*set.storage, tenant, index).await
+    } else {
+        Ok(CaughtUp::Yes)
     }
-    Ok(())
 }
 
 /// Applies every change after where the index stands.
