@@ -4,16 +4,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use greenroom_test_support::{CatalogUnderTest, Difference, TestHost, quiet};
+use greenroom_test_support::{CatalogUnderTest, TestHost, assert_known, quiet};
 
-/// Documents on which we differ from the verdict on purpose, with the reason.
-const DIFFERENCES: &[(&str, usize, &str)] = &[];
-
-fn is_known(one: &Difference) -> bool {
-    DIFFERENCES
-        .iter()
-        .any(|(file, index, _)| one.document == ((*file).to_owned(), *index))
-}
+/// Documents on which we differ from the verdict on purpose.
+const KNOWN: &[(&str, usize, &str)] = &[(
+    "non-ascii.yaml",
+    1,
+    "two documents of this file have one ref: the first, which is invalid, is kept, and its Location warns of the second",
+)];
 
 #[tokio::test]
 async fn every_document_is_treated_as_its_verdict_says() {
@@ -24,18 +22,5 @@ async fn every_document_is_treated_as_its_verdict_says() {
         .start()
         .await;
     quiet(host.client(), "default", Duration::from_secs(60)).await;
-    let differences: Vec<String> = catalog
-        .compare(host.client(), "default")
-        .await
-        .iter()
-        .filter(|one| !is_known(one))
-        .map(|one| format!("{}#{}: {}", one.document.0, one.document.1, one.found))
-        .collect();
-    assert!(
-        differences.is_empty(),
-        "{} of {} differ:\n{}",
-        differences.len(),
-        catalog.verdicts().len(),
-        differences.join("\n")
-    );
+    assert_known(&catalog.compare(host.client(), "default").await, KNOWN);
 }

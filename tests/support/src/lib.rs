@@ -10,5 +10,5 @@ mod waiting;
 pub use client::{Client, Reply};
 pub use host::{TestHost, TestHostBuilder};
 pub use process::{children_of, is_alive, kill_hard, stop_softly};
-pub use verdicts::{CatalogUnderTest, Difference, LocationTarget, Verdict};
+pub use verdicts::{CatalogUnderTest, Difference, LocationTarget, Verdict, assert_known};
 pub use waiting::{quiet, wait_until};

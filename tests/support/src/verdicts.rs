@@ -61,6 +61,32 @@ pub struct Difference {
     pub found: String,
 }
 
+/// Fails unless the differences are those that are known: path, number, and the reason why we differ on purpose.
+///
+/// # Panics
+/// Names every difference that is not known and every known one that is not there any more.
+#[track_caller]
+pub fn assert_known(differences: &[Difference], known: &[(&str, usize, &str)]) {
+    let is = |one: &Difference, (file, number, _): &(&str, usize, &str)| {
+        one.document.0 == *file && one.document.1 == *number
+    };
+    let surprises: Vec<String> = differences
+        .iter()
+        .filter(|one| !known.iter().any(|row| is(one, row)))
+        .map(|one| format!("{}#{}: {}", one.document.0, one.document.1, one.found))
+        .collect();
+    let gone: Vec<_> = known
+        .iter()
+        .filter(|row| !differences.iter().any(|one| is(one, row)))
+        .collect();
+    assert!(
+        surprises.is_empty() && gone.is_empty(),
+        "{} documents differ:\n{}\nlisted, but they agree: {gone:?}",
+        surprises.len(),
+        surprises.join("\n")
+    );
+}
+
 /// The directory and its verdicts.
 pub struct CatalogUnderTest {
     root: PathBuf,
