@@ -24,11 +24,12 @@ help:
 
 .PHONY: run
 run: setup
-	exec $(CARGO) run -p greenroom -- serve --data-dir $(DATA_DIR) --config $(CONFIG)
+	exec $(CARGO) run --bin greenroom -- serve --data-dir $(DATA_DIR) --config $(CONFIG)
 
 .PHONY: demo
 demo: setup
-	exec $(CARGO) run -p greenroom-demo
+	$(CARGO) build --bin greenroom
+	exec $(CARGO) run --bin greenroom-demo
 
 .PHONY: test
 test: setup node-checks

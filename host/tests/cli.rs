@@ -38,6 +38,10 @@ fn names_its_version_and_commands() {
 fn an_unknown_key_of_the_file_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("greenroom.toml");
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test writes its own configuration file"
+    )]
     std::fs::write(&file, "lisen = \"127.0.0.1:1\"\n").unwrap();
     let output = greenroom(&["serve", "--config", file.to_str().unwrap()], &[]);
     assert_eq!(output.status.code(), Some(1));

@@ -1,6 +1,7 @@
 //! The data directory: made, checked and opened once; what is in it is reached through its handle.
 
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -21,18 +22,11 @@ impl DataDir {
     /// Makes the directory (0700) if it is not there, and opens it.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "commands open the data directory"
-        )]
-        {
-            use std::os::unix::fs::DirBuilderExt as _;
-            std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(path)
-                .with_context(|| format!("make the data directory `{shown}`"))?;
-        }
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .with_context(|| format!("make the data directory `{shown}`"))?;
         let dir = Dir::open_ambient_dir(path, ambient_authority())
             .with_context(|| format!("open the data directory `{shown}`"))?;
         let mode = dir.dir_metadata()?.permissions().mode();

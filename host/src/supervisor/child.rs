@@ -165,11 +165,11 @@ impl Supervisor {
         if let Some(worker) = worker {
             match self.storage.expire_worker(&worker).await {
                 Ok(freed) if freed > 0 => {
-                    info!(worker.pid = pid, freed, "items of the dead worker are free")
+                    info!(worker.pid = pid, freed, "items of the dead worker are free");
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    warn!(%error, "could not free the items of a dead worker; its lease will")
+                    warn!(%error, "could not free the items of a dead worker; its lease will");
                 }
             }
         }

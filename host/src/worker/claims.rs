@@ -117,12 +117,8 @@ impl ClaimLoop {
             match known {
                 Some(pipeline) => runs.push((item, pipeline)),
                 None => {
-                    self.finish(ours(
-                        &item,
-                        &*self.clock,
-                        "the tenant's pipeline could not be read",
-                    ))
-                    .await
+                    let reason = "the tenant's pipeline could not be read";
+                    self.finish(ours(&item, &*self.clock, reason)).await;
                 }
             }
         }

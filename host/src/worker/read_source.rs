@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use greenroom_model::{Clock, Digest, LocationRef, TenantId, TenantName, Timestamp};
+use greenroom_model::{Clock, Digest, LocationRef, ProcessorName, TenantId, TenantName, Timestamp};
 use greenroom_orchestrator::{
     Read, ReadOutcome as GuestOutcome, Want, WantedReads, outcome_digest,
 };
@@ -24,6 +24,10 @@ use greenroom_storage::{ReadKey, Storage, StoredOutcome, StoredRead};
 const KEPT_BODY_BYTES: usize = 1024 * 1024;
 /// Wait after a source that could not answer and said nothing about when.
 const RETRY_MS: u64 = 10_000;
+/// Begins the credential of a key under which a refusal by a grant is kept; no credential's digest does.
+const OUTSIDE_GRANT: &str = "outside grant of ";
+/// When such a refusal is looked at, in milliseconds: a day, to be kept and no more.
+const REFUSAL_MS: i64 = 86_400_000;
 /// Longest wait that a source may ask for (r10).
 const RETRY_MOST_MS: u64 = 3_600_000;
 
@@ -41,7 +45,7 @@ pub struct StoredReads {
 /// What looking outside gave.
 pub(crate) enum Looked {
     /// An outcome to store.
-    Read(StoredRead, GuestOutcome),
+    Read(Box<StoredRead>, GuestOutcome),
     /// The source says nothing changed since the condition.
     Unchanged,
     /// It cannot answer now.
@@ -81,14 +85,19 @@ impl StoredReads {
 
     async fn read_one(
         &self,
-        tenant: TenantId,
+        wanted: &Wanted<'_>,
         policy: &ReadPolicy,
         grant: &reader::Grant,
         want: &Want,
         stored: Option<StoredRead>,
     ) -> Result<Reading, ReadAnswer> {
+        let (Want::Get(target) | Want::List(target)) = want;
+        let tenant = wanted.tenant;
+        if !grant.permits_target(target) {
+            return self.refuse(tenant, &wanted.reads.processor, want).await;
+        }
         let key = key(policy, want);
-        if let Some(outcome) = stored.and_then(|stored| usable(stored, grant, want)) {
+        if let Some(outcome) = stored.and_then(|stored| usable(stored, want)) {
             return Ok(Reading {
                 key,
                 read: Read {
@@ -99,12 +108,7 @@ impl StoredReads {
         }
         match self.look(policy, grant, &key, want, None).await {
             Looked::Read(read, outcome) => {
-                self.storage.put_read(tenant, read).await.map_err(|error| {
-                    ReadAnswer::Unavailable {
-                        retry_at: self.clock.now().plus_ms(1_000),
-                        reason: format!("storage: {error}"),
-                    }
-                })?;
+                self.put(tenant, *read).await?;
                 Ok(Reading {
                     key,
                     read: Read {
@@ -124,6 +128,48 @@ impl StoredReads {
                 ),
             }),
         }
+    }
+
+    /// What lies outside a grant is refused without looking. It is kept under a key of that processor's, so that it never
+    /// stands in for what another may read; grants are in the memo, so there is nothing to look at again.
+    async fn refuse(
+        &self,
+        tenant: TenantId,
+        processor: &ProcessorName,
+        want: &Want,
+    ) -> Result<Reading, ReadAnswer> {
+        let (Want::Get(target) | Want::List(target)) = want;
+        let outcome = GuestOutcome::Refused(format!(
+            "`{target}` is outside what `{processor}` may read for this entity: add it to the processor's grants"
+        ));
+        let key = ReadKey {
+            credential: format!("{OUTSIDE_GRANT}{processor}"),
+            want: text(want),
+        };
+        let read = StoredRead {
+            key: key.clone(),
+            digest: outcome_digest(&outcome),
+            outcome: stored(&outcome),
+            etag: None,
+            last_modified: None,
+            next_due: self.clock.now().plus_ms(REFUSAL_MS),
+        };
+        self.put(tenant, read).await?;
+        Ok(Reading {
+            key,
+            read: Read {
+                want: want.clone(),
+                outcome,
+            },
+        })
+    }
+
+    async fn put(&self, tenant: TenantId, read: StoredRead) -> Result<(), ReadAnswer> {
+        let put = self.storage.put_read(tenant, read).await;
+        put.map_err(|error| ReadAnswer::Unavailable {
+            retry_at: self.clock.now().plus_ms(1_000),
+            reason: format!("storage: {error}"),
+        })
     }
 
     /// Reads outside.
@@ -195,11 +241,14 @@ impl StoredReads {
             last_modified: condition.and_then(|condition| condition.last_modified),
             next_due: now.plus_ms(jittered_interval_ms(&key.want, now)),
         };
-        Looked::Read(read, guest)
+        Looked::Read(Box::new(read), guest)
     }
 
     /// Looks at a stored read again, on its schedule. Whoever used it was granted it.
     pub(crate) async fn look_again(&self, tenant: TenantId, read: &StoredRead) -> Option<Looked> {
+        if read.key.credential.starts_with(OUTSIDE_GRANT) {
+            return None;
+        }
         let want = want_of(&read.key)?;
         let policy = self.policy(tenant).await;
         let condition = match &read.outcome {
@@ -289,7 +338,7 @@ impl ReadSource for StoredReads {
             .wants
             .iter()
             .zip(stored)
-            .map(|(want, stored)| self.read_one(wanted.tenant, policy, &grant, want, stored));
+            .map(|(want, stored)| self.read_one(&wanted, policy, &grant, want, stored));
         let mut readings = Vec::with_capacity(keys.len());
         for outcome in futures_util::future::join_all(reads).await {
             match outcome {
@@ -350,11 +399,10 @@ fn stored(outcome: &GuestOutcome) -> StoredOutcome {
     }
 }
 
-/// A stored read as a guest gets it, if it may have it and the body was kept. A stored refusal is judged again: it was
-/// perhaps another processor's. Files are always read: that is as quick, and judged where it is done.
-fn usable(stored: StoredRead, grant: &reader::Grant, want: &Want) -> Option<GuestOutcome> {
-    let (Want::Get(target) | Want::List(target)) = want;
-    if is_file(want) || !url::Url::parse(target).is_ok_and(|url| grant.permits(&url)) {
+/// A stored read as a guest gets it, if the body was kept. A stored refusal by the source is asked for again. Files are
+/// always read: that is as quick as asking storage.
+fn usable(stored: StoredRead, want: &Want) -> Option<GuestOutcome> {
+    if is_file(want) {
         return None;
     }
     match stored.outcome {

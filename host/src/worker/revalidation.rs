@@ -53,7 +53,7 @@ async fn look(storage: &dyn Storage, reads: &StoredReads, clock: &dyn Clock, due
     let next_due = now.plus_ms(jittered_interval_ms(&read.key.want, now));
     let written = match reads.look_again(tenant, &read).await {
         Some(Looked::Read(fresh, _)) if fresh.digest != read.digest => {
-            storage.put_read(tenant, fresh).await
+            storage.put_read(tenant, *fresh).await
         }
         Some(Looked::Unavailable { retry_at, .. }) => {
             storage.reschedule_read(tenant, &read.key, retry_at).await

@@ -138,7 +138,7 @@ pub(crate) fn turn(
             state.cursor = next_target;
         }
         CallEnd::Answered(StageAnswer::LocationRead { handled: false, .. }) => {
-            state.cursor = next_processor
+            state.cursor = next_processor;
         }
         CallEnd::Answered(StageAnswer::LocationRead {
             handled: true,

@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, VecDeque};
 use greenroom_model::rules::CatalogRules;
 use greenroom_model::{Digest, Level, LocationRef, ProcessorName, Stage};
 use greenroom_orchestrator::{
-    CallLimits, CallProcessor, Descriptor, FaultKind, Job, Outcome, Pipeline, PipelineProcessor, Processed, Read,
-    ReadOutcome, SandboxError, Step, Verdict, Want, resume, start,
+    CallLimits, CallProcessor, Descriptor, FaultKind, Job, Outcome, Pipeline, PipelineProcessor,
+    Processed, Read, ReadOutcome, SandboxError, Step, Verdict, Want, resume, start,
 };
 use greenroom_sandbox::{
-    CallOutcome, CallReport, Called, Emission, GuestDiagnostic, GuestFault, LocationKey, StageAnswer, StageCall,
+    CallOutcome, CallReport, Called, Emission, GuestDiagnostic, GuestFault, LocationKey,
+    StageAnswer, StageCall,
 };
 use serde_json::{Value, json};
 
@@ -32,11 +33,26 @@ impl CallProcessor for Scripted {
         _limits: &CallLimits,
         _seed: [u8; 32],
     ) -> Result<Called<StageAnswer>, SandboxError> {
-        let name = NAMES.iter().find(|name| digest(name) == *revision).expect("a known processor");
-        self.calls.borrow_mut().push(format!("{name} {}", call.stage()));
-        let scripted = self.answers.borrow_mut().get_mut(&(*revision, call.stage())).and_then(VecDeque::pop_front);
+        let name = NAMES
+            .iter()
+            .find(|name| digest(name) == *revision)
+            .expect("a known processor");
+        self.calls
+            .borrow_mut()
+            .push(format!("{name} {}", call.stage()));
+        let scripted = self
+            .answers
+            .borrow_mut()
+            .get_mut(&(*revision, call.stage()))
+            .and_then(VecDeque::pop_front);
         let outcome = scripted.unwrap_or_else(|| CallOutcome::Answered(unchanged(call.stage())));
-        Ok(Called { outcome, report: CallReport { fuel: 10, ..CallReport::default() } })
+        Ok(Called {
+            outcome,
+            report: CallReport {
+                fuel: 10,
+                ..CallReport::default()
+            },
+        })
     }
 }
 
@@ -48,10 +64,16 @@ fn digest(name: &str) -> Digest {
 
 fn unchanged(stage: Stage) -> StageAnswer {
     match stage {
-        Stage::ValidateKind => StageAnswer::Validated { recognised: true, diagnostics: vec![] },
-        Stage::ReadLocation => {
-            StageAnswer::LocationRead { handled: true, emissions: vec![], cache: None, diagnostics: vec![] }
-        }
+        Stage::ValidateKind => StageAnswer::Validated {
+            recognised: true,
+            diagnostics: vec![],
+        },
+        Stage::ReadLocation => StageAnswer::LocationRead {
+            handled: true,
+            emissions: vec![],
+            cache: None,
+            diagnostics: vec![],
+        },
         _ => StageAnswer::Processed(greenroom_sandbox::Processed::default()),
     }
 }
@@ -62,14 +84,18 @@ impl Scripted {
     }
 
     fn outcome(self, name: &str, stage: Stage, outcome: CallOutcome<StageAnswer>) -> Self {
-        self.answers.borrow_mut().entry((digest(name), stage)).or_default().push_back(outcome);
+        self.answers
+            .borrow_mut()
+            .entry((digest(name), stage))
+            .or_default()
+            .push_back(outcome);
         self
     }
 }
 
 fn processor(name: &str, stages: &[Stage], location_types: &[&str]) -> PipelineProcessor {
     PipelineProcessor {
-        name: ProcessorName::parse(name).unwrap(),
+        name: ProcessorName::parse(name).expect("a processor name"),
         revision: digest(name),
         descriptor: Descriptor {
             stages: stages.to_vec(),
@@ -101,7 +127,8 @@ fn pipeline() -> Pipeline {
     }
 }
 
-fn entity(kind: &str, spec: Value) -> String {
+fn entity(kind: &str, spec: impl Into<Value>) -> String {
+    let spec: Value = spec.into();
     json!({
         "apiVersion": "backstage.io/v1alpha1", "kind": kind,
         "metadata": {"name": "a", "annotations": {
@@ -114,20 +141,30 @@ fn entity(kind: &str, spec: Value) -> String {
 }
 
 fn job(entity: String) -> Job {
-    Job { entity, caches: BTreeMap::new(), now_ms: 0, tenant_secret: [7; 32] }
+    Job {
+        entity,
+        caches: BTreeMap::new(),
+        now_ms: 0,
+        tenant_secret: [7; 32],
+    }
 }
 
 fn run(entity: String, scripted: &Scripted) -> Outcome {
-    match start(job(entity), &pipeline(), scripted).unwrap() {
+    match start(job(entity), &pipeline(), scripted).expect("the script answers") {
         Step::Done(outcome) => *outcome,
         Step::Wants(wanted, _) => panic!("wants {wanted:?}"),
     }
 }
 
 fn processed(outcome: Outcome) -> Processed {
-    match outcome.verdict {
+    let Outcome {
+        verdict,
+        diagnostics,
+        ..
+    } = outcome;
+    match verdict {
         Verdict::Processed(processed) => *processed,
-        Verdict::Rejected { .. } => panic!("rejected: {:?}", outcome.diagnostics),
+        Verdict::Rejected { .. } => panic!("rejected: {diagnostics:?}"),
     }
 }
 
@@ -137,12 +174,24 @@ fn child(name: &str, kind: &str) -> Emission {
         "metadata": {"name": name, "annotations": {"backstage.io/managed-by-origin-location": "url:https://forged.test/x"}},
         "spec": {},
     });
-    let Value::Object(value) = value else { unreachable!("json! made an object") };
-    Emission::Entity { value, location: None, location_key: LocationKey::FromLocation, position: None }
+    let Value::Object(value) = value else {
+        unreachable!("json! made an object")
+    };
+    Emission::Entity {
+        value,
+        location: None,
+        location_key: LocationKey::FromLocation,
+        position: None,
+    }
 }
 
 fn location_read(emissions: Vec<Emission>, diagnostics: Vec<GuestDiagnostic>) -> StageAnswer {
-    StageAnswer::LocationRead { handled: true, emissions, cache: None, diagnostics }
+    StageAnswer::LocationRead {
+        handled: true,
+        emissions,
+        cache: None,
+        diagnostics,
+    }
 }
 
 #[test]
@@ -151,18 +200,39 @@ fn stages_run_in_order_and_every_processor_of_one_before_the_next() {
     let outcome = run(entity("Component", json!({})), &scripted);
     assert_eq!(
         *scripted.calls.borrow(),
-        ["first pre-process", "second pre-process", "first validate-kind", "first post-process", "second post-process"]
+        [
+            "first pre-process",
+            "second pre-process",
+            "first validate-kind",
+            "first post-process",
+            "second post-process"
+        ]
     );
     assert_eq!(outcome.calls, 5);
     let entity = processed(outcome).entity;
-    assert_eq!(entity.metadata()["namespace"], "default", "policies fill in the namespace");
+    assert_eq!(
+        entity.metadata()["namespace"],
+        "default",
+        "policies fill in the namespace"
+    );
 }
 
 #[test]
 fn an_entity_that_nobody_recognises_is_rejected_for_good() {
-    let no = StageAnswer::Validated { recognised: false, diagnostics: vec![] };
-    let outcome = run(entity("Component", json!({})), &Scripted::default().answer("first", Stage::ValidateKind, no));
-    assert!(matches!(outcome.verdict, Verdict::Rejected { deterministic: true }));
+    let no = StageAnswer::Validated {
+        recognised: false,
+        diagnostics: vec![],
+    };
+    let outcome = run(
+        entity("Component", json!({})),
+        &Scripted::default().answer("first", Stage::ValidateKind, no),
+    );
+    assert!(matches!(
+        outcome.verdict,
+        Verdict::Rejected {
+            deterministic: true
+        }
+    ));
     assert_eq!(
         outcome.diagnostics[0].message,
         "No processor recognized the entity component:default/a as valid, possibly caused by a foreign kind or apiVersion"
@@ -174,61 +244,136 @@ fn a_policy_rejects_before_validation() {
     let scripted = Scripted::default();
     let text = entity("Component", json!({})).replace("\"spec\"", "\"sepc\"");
     let outcome = run(text, &scripted);
-    assert!(matches!(outcome.verdict, Verdict::Rejected { deterministic: true }));
+    assert!(matches!(
+        outcome.verdict,
+        Verdict::Rejected {
+            deterministic: true
+        }
+    ));
     assert_eq!(outcome.diagnostics[0].stage, Some(Stage::Policy));
-    assert!(!scripted.calls.borrow().iter().any(|call| call.contains("validate")));
+    assert!(
+        !scripted
+            .calls
+            .borrow()
+            .iter()
+            .any(|call| call.contains("validate"))
+    );
 }
 
 #[test]
 fn a_fault_rejects_names_the_processor_and_is_kept_with_its_request() {
     let fault = CallOutcome::Faulted(GuestFault::new(FaultKind::OutOfFuel, "ran out of fuel"));
-    let outcome = run(entity("Component", json!({})), &Scripted::default().outcome("second", Stage::PreProcess, fault));
-    assert!(matches!(outcome.verdict, Verdict::Rejected { deterministic: true }));
+    let outcome = run(
+        entity("Component", json!({})),
+        &Scripted::default().outcome("second", Stage::PreProcess, fault),
+    );
+    assert!(matches!(
+        outcome.verdict,
+        Verdict::Rejected {
+            deterministic: true
+        }
+    ));
     assert_eq!(outcome.diagnostics[0].processor.as_deref(), Some("second"));
-    assert!(outcome.diagnostics[0].message.contains("while preprocessing the entity component:default/a"));
+    assert!(
+        outcome.diagnostics[0]
+            .message
+            .contains("while preprocessing the entity component:default/a")
+    );
     assert_eq!(outcome.faults.len(), 1);
-    assert!(outcome.faults[0].call.request().entity.contains("\"kind\":\"Component\""));
+    assert!(
+        outcome.faults[0]
+            .call
+            .request()
+            .entity
+            .contains("\"kind\":\"Component\"")
+    );
 }
 
 #[test]
 fn a_fault_that_may_pass_is_not_remembered() {
     let fault = CallOutcome::Faulted(GuestFault::new(FaultKind::Deadline, "too slow"));
-    let outcome = run(entity("Component", json!({})), &Scripted::default().outcome("first", Stage::PostProcess, fault));
-    assert!(matches!(outcome.verdict, Verdict::Rejected { deterministic: false }));
+    let outcome = run(
+        entity("Component", json!({})),
+        &Scripted::default().outcome("first", Stage::PostProcess, fault),
+    );
+    assert!(matches!(
+        outcome.verdict,
+        Verdict::Rejected {
+            deterministic: false
+        }
+    ));
 }
 
 #[test]
 fn reads_repeat_one_call_and_not_the_stages_before_it() {
     let want = Want::Get("https://h.test/repo/doc".into());
-    let pending = StageAnswer::Pending { wants: vec![want.clone()], carry: None, emissions: vec![] };
+    let pending = StageAnswer::Pending {
+        wants: vec![want.clone()],
+        carry: None,
+        emissions: vec![],
+    };
     let scripted = Scripted::default().answer("second", Stage::PreProcess, pending);
     let pipeline = pipeline();
-    let Step::Wants(wanted, state) = start(job(entity("Component", json!({}))), &pipeline, &scripted).unwrap() else {
+    let Step::Wants(wanted, state) =
+        start(job(entity("Component", json!({}))), &pipeline, &scripted).unwrap()
+    else {
         panic!("no want");
     };
-    assert_eq!((wanted.processor.as_str(), wanted.stage), ("second", Stage::PreProcess));
+    assert_eq!(
+        (wanted.processor.as_str(), wanted.stage),
+        ("second", Stage::PreProcess)
+    );
     // The suspended run is plain data: it may cross a process boundary.
     let state = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
-    let read = Read { want, outcome: ReadOutcome::NotFound };
+    let read = Read {
+        want,
+        outcome: ReadOutcome::NotFound,
+    };
     let Step::Done(outcome) = resume(state, vec![read], &pipeline, &scripted).unwrap() else {
         panic!("wants again");
     };
     assert_eq!(outcome.trace.len(), 1);
-    assert_eq!(scripted.calls.borrow().iter().filter(|call| *call == "first pre-process").count(), 1);
-    assert_eq!(scripted.calls.borrow().iter().filter(|call| *call == "second pre-process").count(), 2);
+    assert_eq!(
+        scripted
+            .calls
+            .borrow()
+            .iter()
+            .filter(|call| *call == "first pre-process")
+            .count(),
+        1
+    );
+    assert_eq!(
+        scripted
+            .calls
+            .borrow()
+            .iter()
+            .filter(|call| *call == "second pre-process")
+            .count(),
+        2
+    );
 }
 
 #[test]
 fn c20_a_round_without_a_new_read_is_read_limit() {
     let want = Want::Get("https://h.test/repo/doc".into());
-    let pending = || StageAnswer::Pending { wants: vec![want.clone()], carry: None, emissions: vec![] };
-    let scripted =
-        Scripted::default().answer("first", Stage::PreProcess, pending()).answer("first", Stage::PreProcess, pending());
+    let pending = || StageAnswer::Pending {
+        wants: vec![want.clone()],
+        carry: None,
+        emissions: vec![],
+    };
+    let scripted = Scripted::default()
+        .answer("first", Stage::PreProcess, pending())
+        .answer("first", Stage::PreProcess, pending());
     let pipeline = pipeline();
-    let Step::Wants(_, state) = start(job(entity("Component", json!({}))), &pipeline, &scripted).unwrap() else {
+    let Step::Wants(_, state) =
+        start(job(entity("Component", json!({}))), &pipeline, &scripted).unwrap()
+    else {
         panic!("no want");
     };
-    let read = Read { want, outcome: ReadOutcome::NotFound };
+    let read = Read {
+        want,
+        outcome: ReadOutcome::NotFound,
+    };
     let Step::Done(outcome) = resume(*state, vec![read], &pipeline, &scripted).unwrap() else {
         panic!("wants again");
     };
@@ -237,9 +382,18 @@ fn c20_a_round_without_a_new_read_is_read_limit() {
 
 #[test]
 fn c20_a_stage_has_64_reads() {
-    let wants = (0..65).map(|number| Want::Get(format!("https://h.test/repo/{number}"))).collect();
-    let pending = StageAnswer::Pending { wants, carry: None, emissions: vec![] };
-    let outcome = run(entity("Component", json!({})), &Scripted::default().answer("first", Stage::PreProcess, pending));
+    let wants = (0..65)
+        .map(|number| Want::Get(format!("https://h.test/repo/{number}")))
+        .collect();
+    let pending = StageAnswer::Pending {
+        wants,
+        carry: None,
+        emissions: vec![],
+    };
+    let outcome = run(
+        entity("Component", json!({})),
+        &Scripted::default().answer("first", Stage::PreProcess, pending),
+    );
     assert_eq!(outcome.faults[0].fault.kind, FaultKind::ReadLimit);
 }
 
@@ -253,25 +407,52 @@ fn a_carry_begins_a_new_step_and_keeps_emissions() {
     let scripted = Scripted::default()
         .answer("reader", Stage::ReadLocation, step("1", "one"))
         .answer("reader", Stage::ReadLocation, step("2", "two"))
-        .answer("reader", Stage::ReadLocation, location_read(vec![child("three", "Component")], vec![]));
-    let outcome = run(entity("Location", json!({"target": "./all.yaml"})), &scripted);
-    let names: Vec<_> = processed(outcome).children.into_iter().map(|child| child.entity_ref.name().to_owned()).collect();
+        .answer(
+            "reader",
+            Stage::ReadLocation,
+            location_read(vec![child("three", "Component")], vec![]),
+        );
+    let outcome = run(
+        entity("Location", json!({"target": "./all.yaml"})),
+        &scripted,
+    );
+    let names: Vec<_> = processed(outcome)
+        .children
+        .into_iter()
+        .map(|child| child.entity_ref.name().to_owned())
+        .collect();
     assert_eq!(names, ["one", "two", "three"]);
 }
 
 #[test]
 fn c17_annotations_of_children_are_forced_and_rules_judge_the_true_origin() {
-    let read = location_read(vec![child("good", "Component"), child("bad", "Group")], vec![]);
+    let read = location_read(
+        vec![child("good", "Component"), child("bad", "Group")],
+        vec![],
+    );
     let scripted = Scripted::default().answer("reader", Stage::ReadLocation, read);
-    let outcome = run(entity("Location", json!({"target": "./all.yaml"})), &scripted);
+    let outcome = run(
+        entity("Location", json!({"target": "./all.yaml"})),
+        &scripted,
+    );
     let diagnostics = outcome.diagnostics.clone();
     let processed = processed(outcome);
     assert_eq!(processed.children.len(), 1, "the good one is applied");
     assert!(!processed.complete, "and nothing is removed");
     let good = &processed.children[0];
-    assert_eq!(good.entity.annotation("backstage.io/managed-by-origin-location"), Some("url:https://h.test/repo/origin.yaml"));
-    assert_eq!(good.entity.annotation("backstage.io/managed-by-location"), Some("url:https://h.test/repo/all.yaml"));
-    assert_eq!(good.location_key.as_deref(), Some("url:https://h.test/repo/all.yaml"));
+    assert_eq!(
+        good.entity
+            .annotation("backstage.io/managed-by-origin-location"),
+        Some("url:https://h.test/repo/origin.yaml")
+    );
+    assert_eq!(
+        good.entity.annotation("backstage.io/managed-by-location"),
+        Some("url:https://h.test/repo/all.yaml")
+    );
+    assert_eq!(
+        good.location_key.as_deref(),
+        Some("url:https://h.test/repo/all.yaml")
+    );
     assert_eq!(diagnostics[0].name, "NotAllowedError");
 }
 
@@ -280,9 +461,21 @@ fn one_bad_target_does_not_hide_the_others() {
     let fault = CallOutcome::Faulted(GuestFault::new(FaultKind::Trap, "panicked"));
     let scripted = Scripted::default()
         .outcome("reader", Stage::ReadLocation, fault)
-        .answer("reader", Stage::ReadLocation, location_read(vec![child("b", "Component")], vec![]));
-    let outcome = run(entity("Location", json!({"targets": ["./a.yaml", "./b.yaml"]})), &scripted);
-    assert!(outcome.diagnostics.iter().any(|one| one.level == Level::Error && one.target.is_some()));
+        .answer(
+            "reader",
+            Stage::ReadLocation,
+            location_read(vec![child("b", "Component")], vec![]),
+        );
+    let outcome = run(
+        entity("Location", json!({"targets": ["./a.yaml", "./b.yaml"]})),
+        &scripted,
+    );
+    assert!(
+        outcome
+            .diagnostics
+            .iter()
+            .any(|one| one.level == Level::Error && one.target.is_some())
+    );
     let processed = processed(outcome);
     assert_eq!(processed.children.len(), 1);
     assert!(!processed.complete);
@@ -291,24 +484,61 @@ fn one_bad_target_does_not_hide_the_others() {
 #[test]
 fn y15_a_file_target_of_a_url_location_is_refused() {
     let scripted = Scripted::default();
-    let outcome = run(entity("Location", json!({"type": "file", "target": "/etc/passwd"})), &scripted);
-    assert!(outcome.diagnostics[0].message.contains("location type `file` is not allowed"));
-    assert!(!scripted.calls.borrow().iter().any(|call| call.contains("read-location")));
+    let outcome = run(
+        entity("Location", json!({"type": "file", "target": "/etc/passwd"})),
+        &scripted,
+    );
+    assert!(
+        outcome.diagnostics[0]
+            .message
+            .contains("location type `file` is not allowed")
+    );
+    assert!(
+        !scripted
+            .calls
+            .borrow()
+            .iter()
+            .any(|call| call.contains("read-location"))
+    );
     let emitted = Emission::Location {
         location: LocationRef::new("file", "/etc/passwd"),
         presence: greenroom_model::Presence::Required,
     };
-    let scripted = Scripted::default().answer("reader", Stage::ReadLocation, location_read(vec![emitted], vec![]));
-    let outcome = run(entity("Location", json!({"target": "./all.yaml"})), &scripted);
+    let scripted = Scripted::default().answer(
+        "reader",
+        Stage::ReadLocation,
+        location_read(vec![emitted], vec![]),
+    );
+    let outcome = run(
+        entity("Location", json!({"target": "./all.yaml"})),
+        &scripted,
+    );
     assert!(processed(outcome).children.is_empty());
 }
 
 #[test]
 fn c18_its_own_ref_and_a_repeated_ref_are_ignored_with_a_warning() {
-    let read = location_read(vec![child("b", "Component"), child("b", "Component"), child("a", "Location")], vec![]);
+    let read = location_read(
+        vec![
+            child("b", "Component"),
+            child("b", "Component"),
+            child("a", "Location"),
+        ],
+        vec![],
+    );
     let scripted = Scripted::default().answer("reader", Stage::ReadLocation, read);
-    let outcome = run(entity("Location", json!({"target": "./all.yaml"})), &scripted);
-    assert_eq!(outcome.diagnostics.iter().filter(|one| one.level == Level::Warning).count(), 2);
+    let outcome = run(
+        entity("Location", json!({"target": "./all.yaml"})),
+        &scripted,
+    );
+    assert_eq!(
+        outcome
+            .diagnostics
+            .iter()
+            .filter(|one| one.level == Level::Warning)
+            .count(),
+        2
+    );
     let processed = processed(outcome);
     assert_eq!(processed.children.len(), 1);
     assert!(processed.complete);
@@ -317,8 +547,14 @@ fn c18_its_own_ref_and_a_repeated_ref_are_ignored_with_a_warning() {
 #[test]
 fn without_managed_by_annotations_nothing_runs() {
     let scripted = Scripted::default();
-    let bare = json!({"apiVersion": "b/v1", "kind": "Component", "metadata": {"name": "a"}}).to_string();
+    let bare =
+        json!({"apiVersion": "b/v1", "kind": "Component", "metadata": {"name": "a"}}).to_string();
     let outcome = run(bare, &scripted);
-    assert!(matches!(outcome.verdict, Verdict::Rejected { deterministic: true }));
+    assert!(matches!(
+        outcome.verdict,
+        Verdict::Rejected {
+            deterministic: true
+        }
+    ));
     assert!(scripted.calls.borrow().is_empty());
 }

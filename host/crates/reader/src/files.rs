@@ -154,7 +154,7 @@ impl FileReader {
 
 /// An absolute path without `.`, `..` and repeated slashes; none for anything else. `file:` and
 /// `file://` may stand before it.
-fn normalise(target: &str) -> Option<PathBuf> {
+pub(crate) fn normalise(target: &str) -> Option<PathBuf> {
     let path = target.strip_prefix("file:").unwrap_or(target);
     let path = match path.strip_prefix("//") {
         Some(rest) if path.len() < target.len() => rest,

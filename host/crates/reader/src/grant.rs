@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
+use crate::files::normalise;
 use crate::path::RequestPath;
 use crate::policy::ReadPolicy;
 use crate::repository::repository_prefix;
@@ -111,6 +112,16 @@ impl Grant {
             }
             Scope::FileRoot(_) => false,
         })
+    }
+
+    /// Whether the URL, or the absolute path with or without `file:`, that a want names may be read. A redirect from it is
+    /// judged again.
+    #[must_use]
+    pub fn permits_target(&self, target: &str) -> bool {
+        match Url::parse(target) {
+            Ok(url) if url.scheme() != "file" => self.permits(&url),
+            Ok(_) | Err(_) => normalise(target).is_some_and(|path| self.permits_file(&path)),
+        }
     }
 
     /// Whether the file at `path` (absolute, without `.` and `..`) may be read.
