@@ -1,2 +1,35 @@
-//! Under construction.
-fn main() {}
+//! Hostile processors beside an honest tenant, on a terminal, in under a minute.
+//!
+//! Three acts on a host of the demo's own, in a directory that goes with it: a leak that does not add up, loops and crashes that
+//! are ended and recorded, and the latency of the API while that goes on. Every number printed is measured while you watch;
+//! nothing is asserted here, which is what the tests are for.
+
+mod crashes;
+mod hostile;
+mod latency;
+mod leak;
+mod stage;
+
+use anyhow::Context as _;
+use stage::Stage;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    // On Ctrl-C the play is dropped, and with it the host and its directory.
+    tokio::select! {
+        played = play() => played,
+        signal = tokio::signal::ctrl_c() => {
+            println!("\nInterrupted; the host and its directory are gone.");
+            signal.context("wait for Ctrl-C")
+        }
+    }
+}
+
+async fn play() -> anyhow::Result<()> {
+    let stage = Stage::open().await?;
+    leak::play(&stage).await?;
+    crashes::play(&stage).await?;
+    latency::play(&stage).await?;
+    stage.close().await;
+    Ok(())
+}
