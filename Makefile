@@ -40,7 +40,7 @@ lint: setup rustfmt clippy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy -p greenroom-test-programs --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check; \
 	else echo "make lint: cargo-deny is not installed; its check is skipped here and runs in .github/workflows/ci.yml"; fi
 

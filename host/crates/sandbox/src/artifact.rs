@@ -1,7 +1,7 @@
 //! Compiled code with what it was compiled from and for, authenticated.
 //!
 //! Compiled code is executed as it is: whoever can make an artifact owns the host. So there are three
-//! ways to have an [`Artifact`], and no other: [`compile`](crate::compile) made it in this process;
+//! ways to have an [`Artifact`], and no other: [`compile`](crate::compile()) made it in this process;
 //! [`Artifact::open`] checked its authentication code with the key from configuration; or it was
 //! embedded in this binary by the build ([`Artifact::embedded`]). Nothing that came in an upload
 //! ever takes one of the last two.

@@ -29,9 +29,16 @@ impl IntegrationType {
     #[must_use]
     pub fn from_name(name: &str) -> Option<IntegrationType> {
         use IntegrationType::{Azure, BitbucketCloud, BitbucketServer, Gitea, Github, Gitlab};
-        [Azure, BitbucketCloud, BitbucketServer, Gitea, Github, Gitlab]
-            .into_iter()
-            .find(|known| known.as_str() == name)
+        [
+            Azure,
+            BitbucketCloud,
+            BitbucketServer,
+            Gitea,
+            Github,
+            Gitlab,
+        ]
+        .into_iter()
+        .find(|known| known.as_str() == name)
     }
 
     /// The app-config key.
