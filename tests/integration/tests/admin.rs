@@ -52,7 +52,7 @@ async fn tenants_are_made_listed_and_deleted_by_the_operator() {
         .iter()
         .filter_map(|tenant| tenant["name"].as_str())
         .collect();
-    assert_eq!(names, ["default", "acme"]);
+    assert_eq!(names, ["acme", "default"]);
 
     let again = json!({"name": "acme"});
     let again = operator.post("/admin/tenants", &again).await;
@@ -141,12 +141,7 @@ async fn a_revoked_token_does_nothing() {
     assert_eq!(refused.error(401), "AuthenticationError");
 
     let listed = operator.get("/admin/tenants/default/tokens").await;
-    let secret = "secret";
-    assert!(
-        !listed.body.to_lowercase().contains(secret),
-        "{}",
-        listed.body
-    );
+    assert!(!listed.body.contains("gr_"), "{}", listed.body);
     let listed = listed.ok();
     let revoked = listed["items"]
         .as_array()

@@ -1,6 +1,5 @@
 //! Bounded waiting for a state. A pause between two looks is no synchronisation: the look decides, and the bound fails loudly.
 
-use std::future::Future;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -14,10 +13,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 ///
 /// # Panics
 /// When `limit` has passed; the message says what did not happen.
-pub async fn wait_until<T, F>(what: &str, limit: Duration, mut ask: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Option<T>>,
-{
+pub async fn wait_until<T>(
+    what: &str,
+    limit: Duration,
+    mut ask: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let started = Instant::now();
     loop {
         if let Some(answer) = ask().await {
