@@ -1,8 +1,8 @@
 //! The bindings to `wit/v0.1`, generated; nothing is written by hand here.
 //!
-//! Authors never see these types: [`crate::glue`] translates them. They compile on every target, so
+//! Authors never see these types: `crate::glue` translates them. They compile on every target, so
 //! that native tests go through the same translation as the guest; calling the one import, `log`,
-//! is confined to the Wasm build (see [`crate::logging`]).
+//! is confined to the Wasm build (see `crate::logging`).
 
 wit_bindgen::generate!({
     path: "../wit/v0.1",
