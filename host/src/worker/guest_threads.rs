@@ -4,7 +4,6 @@
 //! lane *on request*), all stages of a run on one thread until it waits for reads.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use greenroom_orchestrator::{Job, Read, SandboxError, Step, Suspended, resume, start};
@@ -35,7 +34,6 @@ enum Begin {
 pub struct GuestThreads {
     queue: Arc<ThreadQueue<Turn>>,
     artifacts: Arc<Artifacts>,
-    threads: Vec<JoinHandle<()>>,
 }
 
 impl GuestThreads {
@@ -50,19 +48,13 @@ impl GuestThreads {
     ) -> std::io::Result<Self> {
         let count = count.max(2);
         let queue = Arc::new(ThreadQueue::new(count));
-        let threads = (0..count)
-            .map(|number| {
-                let (queue, sandbox) = (Arc::clone(&queue), Arc::clone(sandbox));
-                std::thread::Builder::new()
-                    .name(format!("guest-{number}"))
-                    .spawn(move || work(&queue, &sandbox, number == 0))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            queue,
-            artifacts,
-            threads,
-        })
+        for number in 0..count {
+            let (queue, sandbox) = (Arc::clone(&queue), Arc::clone(sandbox));
+            std::thread::Builder::new()
+                .name(format!("guest-{number}"))
+                .spawn(move || work(&queue, &sandbox, number == 0))?;
+        }
+        Ok(Self { queue, artifacts })
     }
 
     async fn turn(
@@ -93,12 +85,9 @@ impl GuestThreads {
 }
 
 impl Drop for GuestThreads {
+    /// Threads end after the call they are in; a process that exits does not wait for them.
     fn drop(&mut self) {
         self.queue.close();
-        for thread in self.threads.drain(..) {
-            // A panic of a guest thread was reported when it happened.
-            let _ = thread.join();
-        }
     }
 }
 

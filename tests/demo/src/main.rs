@@ -10,17 +10,25 @@ mod latency;
 mod leak;
 mod stage;
 
-use anyhow::Context as _;
+use std::process::ExitCode;
+
 use stage::Stage;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     // On Ctrl-C the play is dropped, and with it the host and its directory.
     tokio::select! {
-        played = play() => played,
-        signal = tokio::signal::ctrl_c() => {
+        played = play() => match played {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                // In one line: a newcomer wants what to do next, not a backtrace.
+                eprintln!("greenroom-demo: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+        _ = tokio::signal::ctrl_c() => {
             println!("\nInterrupted; the host and its directory are gone.");
-            signal.context("wait for Ctrl-C")
+            ExitCode::SUCCESS
         }
     }
 }

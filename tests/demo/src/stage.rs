@@ -97,10 +97,6 @@ pub(crate) fn announce(act: u8, title: &str) {
 
 /// MiB with one decimal.
 pub(crate) fn mib(bytes: u64) -> String {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a figure for people, with one decimal"
-    )]
     let mib = bytes as f64 / f64::from(1 << 20);
     format!("{mib:.1} MiB")
 }

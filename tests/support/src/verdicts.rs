@@ -145,7 +145,7 @@ impl CatalogUnderTest {
     /// Compares every document with what the host says. The host must be quiet.
     pub async fn compare(&self, client: &Client, tenant: &str) -> Vec<Difference> {
         let served = Served::ask(client, tenant).await;
-        let mut differences = Vec::new();
+        let mut differences = self.miscounted(&served);
         for verdict in &self.verdicts {
             let found = match verdict.valid {
                 None => None,
@@ -207,12 +207,43 @@ impl CatalogUnderTest {
             .filter_map(|one| {
                 let child = one.entity_ref.as_deref()?;
                 let key = self.location(&one.file);
-                let state = served.states.get(child)?;
+                let Some(state) = served.states.get(child) else {
+                    return Some(format!("{child} has no state"));
+                };
                 let has_parent = state["parents"]
                     .as_array()
                     .is_some_and(|parents| parents.iter().any(|one| *one == *parent));
                 let lost = served.losers.contains(&(child.to_owned(), key));
                 (!has_parent && !lost).then(|| format!("{child} has no parent {parent}: {state}"))
+            })
+            .collect()
+    }
+
+    /// Files whose Location does not have exactly one error for each invalid document that is nowhere else.
+    fn miscounted(&self, served: &Served) -> Vec<Difference> {
+        let mut expected: BTreeMap<&str, (usize, usize, String)> = BTreeMap::new();
+        for verdict in &self.verdicts {
+            let row = expected.entry(&verdict.file).or_insert_with(|| {
+                let location = self.generated(verdict);
+                (verdict.doc_index, 0, location)
+            });
+            let elsewhere = verdict.entity_ref.as_ref().is_some_and(|entity_ref| {
+                let location = self.location(&verdict.file);
+                served.key_of(entity_ref).as_ref() == Some(&location)
+                    || served.losers.contains(&(entity_ref.clone(), location))
+            });
+            if verdict.valid == Some(false) && !elsewhere {
+                row.1 += 1;
+            }
+        }
+        expected
+            .into_iter()
+            .filter_map(|(file, (number, invalid, location))| {
+                let reports = served.reports(&location);
+                (reports.len() != invalid).then(|| Difference {
+                    document: (file.to_owned(), number),
+                    found: format!("{invalid} invalid documents, but its Location has {reports:?}"),
+                })
             })
             .collect()
     }
