@@ -17,7 +17,7 @@ async fn has_relation(client: &Client, source: &str, r#type: &str, target: &str)
     let wanted = json!({"type": r#type, "targetRef": target});
     let relations = entity["relations"].as_array().cloned().unwrap_or_default();
     assert!(
-        relations.iter().any(|one| *one == wanted),
+        relations.contains(&wanted),
         "{source} lacks {wanted}: {relations:?}"
     );
 }
@@ -125,14 +125,19 @@ async fn every_kind_is_there(client: &Client, entities: usize) {
 }
 
 async fn placeholders_are_resolved(client: &Client) {
-    let orders = client.entity(TENANT, "api:default/orders").await.unwrap();
-    let definition = orders["spec"]["definition"].as_str().unwrap();
+    let orders = client
+        .entity(TENANT, "api:default/orders")
+        .await
+        .expect("the example has it");
+    let definition = orders["spec"]["definition"]
+        .as_str()
+        .expect("the example has it");
     assert!(definition.starts_with("openapi:"), "{definition}");
     assert!(orders["metadata"]["labels"].is_object());
     assert!(orders["metadata"]["labels"].get("$json").is_none());
     let gateway = client
         .entity(TENANT, "component:default/shop-gateway")
         .await
-        .unwrap();
+        .expect("the example has it");
     assert!(!gateway.to_string().contains("$yaml"), "{gateway}");
 }
