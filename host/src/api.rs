@@ -29,8 +29,6 @@ mod server;
 mod socket;
 mod state;
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
 mod tests;
 mod token;
 

@@ -3,4 +3,5 @@
 mod access;
 mod admin;
 mod catalog;
+mod host;
 mod processors;

@@ -5,7 +5,7 @@ use greenroom_storage::Scope;
 use http::Request;
 use serde_json::json;
 
-use crate::api::testing::Host;
+use crate::api::tests::host::Host;
 
 const ENTITIES: &str = "/tenants/a/api/catalog/entities";
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::api::testing::Host;
+use crate::api::tests::host::Host;
 
 #[tokio::test]
 async fn a_token_is_shown_once_works_and_is_revoked() {

@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
 
-use crate::api::testing::Host;
+use crate::api::tests::host::Host;
 
 fn component(name: &str, owner: &str) -> Value {
     json!({

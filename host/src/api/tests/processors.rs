@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::Request;
 use serde_json::json;
 
-use crate::api::testing::{Answer, Host};
+use crate::api::tests::host::{Answer, Host};
 
 async fn upload(host: &Host, bytes: &[u8], encoding: Option<&str>) -> Answer {
     let mut request = Request::post("/tenants/a/processors/p/revisions?wait=0")

@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
-use super::token::new_token;
-use super::{ApiParts, router};
+use crate::api::token::new_token;
+use crate::api::{ApiParts, router};
 use crate::lifecycle::Lifecycle;
 use crate::supervisor::Wakes;
 
