@@ -4,10 +4,10 @@
 //! (`CI=true`) that is a failure.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
+use greenroom_integration_tests::node_checks;
 use greenroom_test_support::{TestHost, quiet};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -33,26 +33,6 @@ spec:
   owner: shop
   definition: 'openapi: 3.1.0'
 ";
-
-/// The folder of the checks, if node and the packages are there.
-fn checks() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("node");
-    let node = Command::new("node").arg("--version").output();
-    let missing = if !node.is_ok_and(|output| output.status.success()) {
-        "node is not installed"
-    } else if !folder
-        .join("node_modules/@backstage/catalog-client")
-        .is_dir()
-    {
-        "its packages are not installed: run `npm ci` in tests/integration/node"
-    } else {
-        return Some(folder);
-    };
-    let on_ci = std::env::var("CI").is_ok_and(|value| value == "true");
-    assert!(!on_ci, "{missing}");
-    eprintln!("SKIPPED: the catalog client is not driven, because {missing}");
-    None
-}
 
 /// Answers every request for `/catalog-info.yaml` with the descriptor, and others with 404, until it is aborted.
 async fn serve(listener: TcpListener) {
@@ -111,7 +91,7 @@ host = \"{files}\"
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_real_catalog_client_is_content() {
-    let Some(folder) = checks() else {
+    let Some(folder) = node_checks() else {
         return;
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
