@@ -47,7 +47,9 @@ pub(super) fn assemble(
         CompileChild::new(program.clone()),
         data.artifact_key()?,
     );
-    let children = SandboxChildren::start(program, threads, Arc::clone(&artifacts));
+    let pulse = Pulse::default();
+    let children =
+        SandboxChildren::start(program, threads, Arc::clone(&artifacts), pulse.clone());
     let reader = Reader::new(ReaderConfig::default()).context("start the reader")?;
     let files = Arc::new(file_roots::open(&config.file_roots)?);
     let reads = StoredReads::new(
@@ -66,7 +68,7 @@ pub(super) fn assemble(
         artifacts,
         clock,
         wakes,
-        pulse: Pulse::default(),
+        pulse,
     })
 }
 

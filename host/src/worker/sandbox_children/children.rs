@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::death::Death;
 use super::process::{Process, Reply};
+use crate::supervisor::Pulse;
 use crate::worker::Artifacts;
 
 /// How often code is told again to a child that misses it, for one turn.
@@ -51,6 +52,8 @@ pub struct SandboxChildren {
     program: OsString,
     threads: usize,
     artifacts: Arc<Artifacts>,
+    /// Counts children that are gone.
+    pulse: Pulse,
     shared: Mutex<Shared>,
     /// One run alone at a time: what kills its process may also eat the machine.
     alone: Semaphore,
@@ -108,17 +111,23 @@ enum Ask<'a> {
 
 impl SandboxChildren {
     /// Children are `program sandbox`, each with `threads` guest threads, at least two. The first is started at once.
-    pub fn start(program: OsString, threads: usize, artifacts: Arc<Artifacts>) -> Arc<Self> {
+    pub fn start(
+        program: OsString,
+        threads: usize,
+        artifacts: Arc<Artifacts>,
+        pulse: Pulse,
+    ) -> Arc<Self> {
         let threads = threads.max(2);
         Arc::new_cyclic(|this: &Weak<Self>| Self {
             shared: Mutex::new(Shared {
-                process: start_shared(program.clone(), threads, this.clone()),
+                process: start_shared(program.clone(), threads, pulse.clone(), this.clone()),
                 failures: 0,
             }),
             this: this.clone(),
             program,
             threads,
             artifacts,
+            pulse,
             alone: Semaphore::new(1),
         })
     }
@@ -150,7 +159,12 @@ impl SandboxChildren {
                 true => 0,
                 false => shared.failures.saturating_add(1),
             };
-            shared.process = start_shared(self.program.clone(), self.threads, self.this.clone());
+            shared.process = start_shared(
+                self.program.clone(),
+                self.threads,
+                self.pulse.clone(),
+                self.this.clone(),
+            );
         }
         Arc::clone(&shared.process)
     }
@@ -165,7 +179,13 @@ impl SandboxChildren {
         loop {
             let reply = if deaths.suspect {
                 let _one_at_a_time = self.alone.acquire().await;
-                let child = Alone(Process::start(self.program.clone(), 2, true, || {}));
+                let child = Alone(Process::start(
+                    self.program.clone(),
+                    2,
+                    true,
+                    self.pulse.clone(),
+                    || {},
+                ));
                 self.ask_of(&child.0, ask, body).await?
             } else {
                 let child = self.shared().await;
@@ -304,8 +324,13 @@ impl SandboxChildren {
 }
 
 /// Starts the child that everything runs in; the next one is started when it is gone.
-fn start_shared(program: OsString, threads: usize, children: Weak<SandboxChildren>) -> Arc<Process> {
-    Process::start(program, threads, false, move || {
+fn start_shared(
+    program: OsString,
+    threads: usize,
+    pulse: Pulse,
+    children: Weak<SandboxChildren>,
+) -> Arc<Process> {
+    Process::start(program, threads, false, pulse, move || {
         if let Some(children) = children.upgrade() {
             children.replace();
         }

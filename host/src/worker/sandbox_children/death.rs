@@ -6,6 +6,8 @@ use std::process::ExitStatus;
 
 use greenroom_sandbox_child::Note;
 
+use crate::supervisor::SandboxEnd;
+
 /// Last words that are kept, in bytes.
 const LAST_WORDS: usize = 2048;
 /// Signal of a system call that kills.
@@ -22,15 +24,34 @@ pub(super) struct Death {
     pub(super) announced: Option<Vec<u8>>,
 }
 
-/// How the process ended, for a person.
-pub(super) fn said(status: std::io::Result<ExitStatus>) -> String {
-    match status {
-        Ok(status) if status.signal() == Some(SIGSYS) => {
-            "it was killed for a forbidden system call: whatever ran in it tried to get out"
-                .to_owned()
+/// Why a child is gone: for metrics, and for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reason {
+    pub(super) end: SandboxEnd,
+    pub(super) text: String,
+}
+
+impl Reason {
+    pub(super) fn new(end: SandboxEnd, text: impl Into<String>) -> Reason {
+        Reason {
+            end,
+            text: text.into(),
         }
-        Ok(status) => format!("it ended with {status}"),
-        Err(error) => format!("how it ended is not known: {error}"),
+    }
+
+    /// How a process ended by itself.
+    pub(super) fn of_exit(status: std::io::Result<ExitStatus>) -> Reason {
+        match status {
+            Ok(status) if status.signal() == Some(SIGSYS) => Reason::new(
+                SandboxEnd::Hostile,
+                "it was killed for a forbidden system call: whatever ran in it tried to get out",
+            ),
+            Ok(status) => Reason::new(SandboxEnd::Died, format!("it ended with {status}")),
+            Err(error) => Reason::new(
+                SandboxEnd::Died,
+                format!("how it ended is not known: {error}"),
+            ),
+        }
     }
 }
 
@@ -72,7 +93,11 @@ mod tests {
 
     #[test]
     fn a_forbidden_call_is_called_by_its_name() {
-        assert!(said(Ok(ExitStatus::from_raw(SIGSYS))).contains("forbidden system call"));
-        assert!(said(Ok(ExitStatus::from_raw(9))).contains("SIGKILL"));
+        let forbidden = Reason::of_exit(Ok(ExitStatus::from_raw(SIGSYS)));
+        assert!(forbidden.text.contains("forbidden system call"));
+        assert_eq!(forbidden.end, SandboxEnd::Hostile);
+        let killed = Reason::of_exit(Ok(ExitStatus::from_raw(9)));
+        assert!(killed.text.contains("SIGKILL"));
+        assert_eq!(killed.end, SandboxEnd::Died);
     }
 }

@@ -5,8 +5,9 @@
 //! again, and a child that has to be ended cannot be asked.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,10 +24,11 @@ use greenroom_sandbox_child::{
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
-use super::death::{Death, is_noted, last_words, said};
+use super::death::{Death, Reason, is_noted, last_words};
 use super::known::{Known, Loaded};
 use super::mailbox::{Letter, Mailbox};
 use super::spawn::{self, Started};
+use crate::supervisor::{Pulse, SandboxEnd};
 
 /// How often a child is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -57,6 +59,7 @@ pub(super) enum Reply {
 pub(super) struct Process {
     threads: usize,
     alone: bool,
+    pulse: Pulse,
     mailbox: Mailbox,
     state: Mutex<State>,
     /// Called when it is gone.
@@ -101,11 +104,13 @@ impl Process {
         program: OsString,
         threads: usize,
         alone: bool,
+        pulse: Pulse,
         then: impl FnOnce() + Send + 'static,
     ) -> Arc<Process> {
         let process = Arc::new(Process {
             threads,
             alone,
+            pulse,
             then: Mutex::new(Some(Then(Box::new(then)))),
             mailbox: Mailbox::default(),
             state: Mutex::default(),
@@ -116,7 +121,8 @@ impl Process {
             .name("sandbox-child".to_owned())
             .spawn(move || living.live(&program));
         if let Err(error) = started {
-            process.end(&format!("start a thread for it: {error}"), &[], "");
+            let text = format!("start a thread for it: {error}");
+            process.end(&Reason::new(SandboxEnd::NotStarted, text), &[], "");
         }
         process
     }
@@ -255,13 +261,16 @@ impl Process {
     }
 
     /// The life of the child, on its own thread.
-    fn live(&self, program: &std::ffi::OsStr) {
+    fn live(&self, program: &OsStr) {
         let began = Instant::now();
         let started = spawn::start(program, self.threads, self.alone)
             .and_then(|started| Ok((started.socket.try_clone()?, started)));
         let (socket, started) = match started {
             Ok(started) => started,
-            Err(error) => return self.end(&format!("start it: {error}"), &[], ""),
+            Err(error) => {
+                let text = format!("start it: {error}");
+                return self.end(&Reason::new(SandboxEnd::NotStarted, text), &[], "");
+            }
         };
         let Started {
             mut child,
@@ -270,7 +279,10 @@ impl Process {
             last_words: words,
         } = started;
         let reason = match self.open(&socket) {
-            Err(error) => format!("set up its socket: {error}"),
+            Err(error) => Some(Reason::new(
+                SandboxEnd::NotStarted,
+                format!("set up its socket: {error}"),
+            )),
             Ok(()) => std::thread::scope(|scope| {
                 // Writing ends when the mailbox is closed or the socket is shut.
                 scope.spawn(|| self.mailbox.deliver(&writing));
@@ -283,10 +295,7 @@ impl Process {
         // It may be gone already, which is no error of ours.
         let _ = child.kill();
         let status = child.wait();
-        let reason = match reason.as_str() {
-            "" => said(status),
-            reason => reason.to_owned(),
-        };
+        let reason = reason.unwrap_or_else(|| Reason::of_exit(status));
         let notes = read_notes(&notes, self.threads);
         self.end(&reason, &notes, &last_words(words));
         let needed = self.has_greeted() && !self.state().unwanted && began.elapsed() >= LIVED;
@@ -307,7 +316,9 @@ impl Process {
     }
 
     /// Reads until the child is gone or has to go; answers why it has to, nothing if it went by itself.
-    fn read(&self, socket: &UnixStream, notes: &std::os::fd::OwnedFd, pid: u32) -> String {
+    fn read(&self, socket: &UnixStream, notes: &OwnedFd, pid: u32) -> Option<Reason> {
+        let hostile = |text: String| Some(Reason::new(SandboxEnd::Hostile, text));
+        let hung = |text: String| Some(Reason::new(SandboxEnd::Hung, text));
         let mut frames = FrameReader::new(socket);
         let (mut heard, mut looked) = (Instant::now(), Instant::now());
         let mut unanswered = false;
@@ -317,23 +328,23 @@ impl Process {
                     heard = Instant::now();
                     unanswered &= frame.header.kind != Kind::Pong;
                     if let Err(reason) = self.take(frame, pid) {
-                        return reason;
+                        return hostile(reason);
                     }
                 }
-                Ok(None) | Err(FrameError::Cut) => return String::new(),
+                Ok(None) | Err(FrameError::Cut) => return None,
                 Err(FrameError::Read(error)) if is_timeout(&error) => {}
-                Err(FrameError::Read(_)) => return String::new(),
-                Err(error) => return format!("it broke the protocol: {error}"),
+                Err(FrameError::Read(_)) => return None,
+                Err(error) => return hostile(format!("it broke the protocol: {error}")),
             }
             if looked.elapsed() < LOOK_EVERY {
                 continue;
             }
             looked = Instant::now();
             if heard.elapsed() >= SILENCE {
-                return format!("it was silent for {} s", SILENCE.as_secs());
+                return hung(format!("it was silent for {} s", SILENCE.as_secs()));
             }
             if let Some(reason) = self.hung(&read_notes(notes, self.threads)) {
-                return reason;
+                return hung(reason);
             }
             if !std::mem::replace(&mut unanswered, true)
                 && let Ok(ping) = encode(Header::new(Kind::Ping, 0, 0), &())
@@ -404,8 +415,9 @@ impl Process {
     }
 
     /// Says how it ended to every turn that was in flight.
-    fn end(&self, reason: &str, notes: &[Note], words: &str) {
+    fn end(&self, reason: &Reason, notes: &[Note], words: &str) {
         self.mailbox.close();
+        let Reason { end, text: reason } = reason;
         let (in_flight, greeted, unwanted) = {
             let mut state = self.state();
             state.ended = true;
@@ -414,7 +426,13 @@ impl Process {
             (in_flight, state.greeted, state.unwanted)
         };
         if !unwanted {
+            let end = match greeted {
+                true => *end,
+                false => SandboxEnd::NotStarted,
+            };
+            self.pulse.sandbox_ended(end);
             warn!(
+                end = end.as_str(),
                 reason,
                 last_words = words,
                 alone = self.alone,
@@ -426,7 +444,7 @@ impl Process {
         for (run, one) in in_flight {
             let reply = if greeted {
                 Reply::Died(Death {
-                    reason: reason.to_owned(),
+                    reason: reason.clone(),
                     noted: is_noted(notes, run),
                     announced: one.announced,
                 })

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use greenroom_sandbox_child::{Header, Hello, Kind, encode};
 
 use super::process::{Process, Reply};
+use crate::supervisor::Pulse;
 
 /// A script that takes the place of `greenroom sandbox`. Its standard input is the socket.
 fn script(directory: &tempfile::TempDir, text: &str) -> OsString {
@@ -36,7 +37,7 @@ fn hello(layers: u8, threads: u32) -> Vec<u8> {
 }
 
 async fn reply(program: OsString) -> (Reply, Arc<Process>) {
-    let process = Process::start(program, 2, false, || {});
+    let process = Process::start(program, 2, false, Pulse::default(), || {});
     let answered = process.describe(&Bytes::from_static(b"\xc0"));
     let waited = tokio::time::timeout(Duration::from_secs(20), answered).await;
     (waited.unwrap().unwrap(), process)
@@ -125,7 +126,7 @@ async fn the_next_child_is_started_when_one_that_lived_is_gone() {
     let directory = tempfile::tempdir().unwrap();
     let text = format!("{}\nsleep 0.4", printed(&hello(0b1111, 2)));
     let (say, said) = mpsc::channel();
-    let process = Process::start(script(&directory, &text), 2, false, move || {
+    let process = Process::start(script(&directory, &text), 2, false, Pulse::default(), move || {
         let _ = say.send(());
     });
     let answered = process.describe(&Bytes::new()).await.unwrap();
@@ -138,7 +139,7 @@ async fn a_dismissed_child_is_ended_and_not_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let text = format!("{}\nexec sleep 60", printed(&hello(0b1111, 2)));
     let (say, said) = mpsc::channel::<()>();
-    let process = Process::start(script(&directory, &text), 2, false, move || {
+    let process = Process::start(script(&directory, &text), 2, false, Pulse::default(), move || {
         let _ = say.send(());
     });
     let answered = process.describe(&Bytes::new());
