@@ -6,6 +6,7 @@ mod data_dir;
 mod file_roots;
 mod operator_token;
 mod provision;
+mod sandbox;
 mod serve;
 mod worker;
 mod worker_parts;
@@ -40,6 +41,16 @@ enum Command {
     /// Compile one component from standard input; a worker does this by itself
     #[command(hide = true)]
     Compile,
+    /// Run processors for a worker, which alone starts this
+    #[command(hide = true)]
+    Sandbox {
+        /// Guest threads
+        #[arg(long, default_value_t = 2)]
+        threads: u32,
+        /// Shown in the list of processes: one run is tried by itself
+        #[arg(long)]
+        alone: bool,
+    },
 }
 
 /// Parses the arguments and runs a subcommand.
@@ -48,8 +59,11 @@ enum Command {
 /// with 3 for a component that is rejected.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Command::Compile = arguments.command {
-        return compile::run();
+    // These two lock themselves down before they do anything else.
+    match arguments.command {
+        Command::Compile => return compile::run(),
+        Command::Sandbox { threads, alone: _ } => return sandbox::run(threads),
+        Command::Serve(_) | Command::Worker { .. } => {}
     }
     let result = reject_unknown_variables()
         .map_err(anyhow::Error::from)
@@ -58,7 +72,7 @@ pub fn main() -> ExitCode {
             match arguments.command {
                 Command::Serve(flags) => serve::run(&flags),
                 Command::Worker { flags, child } => worker::run(&flags, child),
-                Command::Compile => Ok(()),
+                Command::Compile | Command::Sandbox { .. } => Ok(()),
             }
         });
     match result {

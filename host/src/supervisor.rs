@@ -8,8 +8,10 @@ mod child;
 mod message;
 mod pipe;
 mod pulse;
+mod sandbox_ends;
 
 pub use child::{Supervisor, WorkerStatus};
 pub use message::{Message, read_message, write_message};
 pub use pipe::{ParentPipe, Wakes};
 pub use pulse::Pulse;
+pub use sandbox_ends::{SandboxEnd, SandboxEnds};

@@ -2,23 +2,23 @@
 //! means is `greenroom-processing`.
 //!
 //! One [`Worker`] is one lease. Each of its loops is a tracked task that turns at least every 100 ms and ends when the
-//! process stops; guests run on threads of their own, so that none of them can hold a loop.
+//! process stops; guests run in processes of their own, so that none of them can hold a loop or reach what a worker holds.
 
 mod artifacts;
 mod claims;
 mod compile_child;
-mod guest_threads;
 mod inspection;
 mod loops;
 mod read_source;
 mod recorder;
 mod revalidation;
 mod runs;
-mod thread_queue;
+mod sandbox_children;
+mod sealed_set;
 mod worker_process;
 
-pub use artifacts::Artifacts;
+pub use artifacts::{Artifacts, BundledCode};
 pub use compile_child::{COMPILE_INPUT_MAX, CompileChild};
-pub use guest_threads::GuestThreads;
 pub use read_source::StoredReads;
+pub use sandbox_children::{Describe, SandboxChildren};
 pub use worker_process::{Worker, WorkerParts};

@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use greenroom_guest_build::{GuestBuild, rerun_if_changed};
-use greenroom_sandbox::{CompileLimits, Compiler};
+use greenroom_sandbox::{
+    Artifact, CallLimits, CallOutcome, CompileLimits, Compiler, Sandbox, SandboxOptions,
+};
 
 /// In alphabetical order; that they run in another is for their descriptors to say.
 const PROCESSORS: [&str; 6] = [
@@ -42,6 +44,11 @@ fn main() {
     let built = build.run().unwrap_or_else(|error| panic!("{error}"));
 
     let compiler = Compiler::new(CompileLimits::default()).expect("make the compiler");
+    let sandbox = Sandbox::new(SandboxOptions {
+        concurrent_calls: 1,
+        ..SandboxOptions::default()
+    })
+    .expect("make a sandbox to ask processors what they are");
     let mut table = String::from("&[\n");
     for name in PROCESSORS {
         let path = built
@@ -54,15 +61,34 @@ fn main() {
         let file = |kind: &str| out.join(format!("{name}.{kind}"));
         fs::write(file("wasm"), &wasm).expect("write the component");
         fs::write(file("artifact"), artifact.to_bytes()).expect("write the artifact");
+        let descriptor = describe(&sandbox, name, &artifact);
+        fs::write(file("descriptor"), descriptor).expect("write the descriptor");
         let embedded =
             |kind: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.{kind}\"))");
         let (wasm, artifact) = (embedded("wasm"), embedded("artifact"));
+        let descriptor = format!("include_str!(concat!(env!(\"OUT_DIR\"), \"/{name}.descriptor\"))");
         writeln!(
             table,
-            "BundledProcessor {{ name: {name:?}, wasm: {wasm}, artifact: {artifact} }},"
+            "BundledProcessor {{ name: {name:?}, wasm: {wasm}, artifact: {artifact}, descriptor: {descriptor} }},"
         )
         .expect("a string takes all");
     }
     table.push_str("]\n");
     fs::write(out.join("bundled.rs"), table).expect("write the table");
+}
+
+/// What a processor says it is, as JSON, so that a worker need not ask at each start.
+fn describe(sandbox: &Sandbox, name: &str, artifact: &Artifact) -> String {
+    let loaded = sandbox
+        .load(None, artifact)
+        .unwrap_or_else(|error| panic!("load `{name}`: {error}"));
+    let called = sandbox
+        .describe(&loaded, &CallLimits::default())
+        .unwrap_or_else(|error| panic!("describe `{name}`: {error}"));
+    match called.outcome {
+        CallOutcome::Answered(descriptor) => {
+            serde_json::to_string(&descriptor).expect("a descriptor is plain data")
+        }
+        CallOutcome::Faulted(fault) => panic!("describe `{name}`: {}", fault.message),
+    }
 }

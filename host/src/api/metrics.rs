@@ -19,12 +19,18 @@ use prometheus_client::registry::Registry;
 
 use super::error::ApiError;
 use super::state::ApiState;
+use crate::supervisor::SandboxEnd;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     method: String,
     route: String,
     status: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndLabels {
+    reason: &'static str,
 }
 
 /// The edge's metrics.
@@ -35,6 +41,7 @@ pub(crate) struct ApiMetrics {
     index_bytes: Gauge,
     indexed_entities: Gauge,
     worker_restarts: Gauge<u64, AtomicU64>,
+    sandbox_restarts: Family<EndLabels, Gauge<u64, AtomicU64>>,
 }
 
 impl ApiMetrics {
@@ -51,6 +58,7 @@ impl ApiMetrics {
         let index_bytes = Gauge::default();
         let indexed_entities = Gauge::default();
         let worker_restarts = Gauge::default();
+        let sandbox_restarts = Family::default();
         registry.register("http_requests", "Requests answered", requests.clone());
         registry.register("indexes", "Read indexes in memory", indexes.clone());
         registry.register(
@@ -68,6 +76,11 @@ impl ApiMetrics {
             "Times a worker was replaced",
             worker_restarts.clone(),
         );
+        registry.register(
+            "sandbox_restarts",
+            "Sandbox children that are gone, by reason",
+            sandbox_restarts.clone(),
+        );
         Arc::new(Self {
             registry,
             requests,
@@ -75,6 +88,7 @@ impl ApiMetrics {
             index_bytes,
             indexed_entities,
             worker_restarts,
+            sandbox_restarts,
         })
     }
 
@@ -108,7 +122,15 @@ pub(crate) async fn count(State(state): State<ApiState>, request: Request, next:
 /// `GET /metrics`.
 pub(crate) async fn show_metrics(State(state): State<ApiState>) -> Response {
     if let Some(workers) = &state.workers {
-        state.metrics.worker_restarts.set(workers.status().restarts);
+        let status = workers.status();
+        state.metrics.worker_restarts.set(status.restarts);
+        for end in SandboxEnd::ALL {
+            let labels = EndLabels {
+                reason: end.as_str(),
+            };
+            let gauge = state.metrics.sandbox_restarts.get_or_create(&labels);
+            gauge.set(status.sandboxes.of(end));
+        }
     }
     let mut text = String::new();
     if let Err(error) = encode(&mut text, &state.metrics.registry) {

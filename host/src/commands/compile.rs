@@ -1,20 +1,16 @@
-//! `greenroom compile`: one upload, compiled under limits in a process that owns nothing (DESIGN §1).
+//! `greenroom compile`: one upload, compiled in a process that owns nothing (DESIGN §1).
 //!
-//! Reads the artifact key (32 bytes) and the component from standard input, writes the sealed artifact to standard output
-//! and exits; or writes what to change and exits with 3.
+//! Locks itself down, reads the component from standard input, writes the artifact to standard output and exits; or writes
+//! what to change and exits with 3. It holds no key: whoever started it seals what it answers.
 
 use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
 
-use greenroom_sandbox::{ArtifactKey, CompileError, CompileLimits, compile};
-use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
+use greenroom_lockdown::{Inmate, enclose};
+use greenroom_sandbox::{CompileError, CompileLimits, compile};
 
 use crate::worker::COMPILE_INPUT_MAX;
 
-/// Address space, in bytes (DESIGN §3.2).
-const MEMORY_BYTES: u64 = 2 * 1024 * 1024 * 1024;
-/// CPU time, in seconds (DESIGN §3.2).
-const CPU_SECONDS: u64 = 60;
 /// Exit code for a rejected component.
 const REJECTED: u8 = 3;
 
@@ -35,32 +31,18 @@ pub(super) fn run() -> ExitCode {
 
 /// The artifact; a reason to reject the input; or nothing, when we failed.
 fn limited() -> Result<Vec<u8>, Option<String>> {
-    let limit = |resource, value| {
-        setrlimit(
-            resource,
-            Rlimit {
-                current: Some(value),
-                maximum: Some(value),
-            },
-        )
-        .map_err(|_| None)
-    };
-    limit(Resource::As, MEMORY_BYTES)?;
-    limit(Resource::Cpu, CPU_SECONDS)?;
-    limit(Resource::Core, 0)?;
-    limit(Resource::Fsize, 0)?;
-    // Not being allowed to be nice is no reason not to compile.
-    let _ = setpriority_process(None, 10);
-    let mut key = [0; 32];
+    // Who started this sees only that it failed, as for any failure of ours.
+    enclose(Inmate::Compiler)
+        .and_then(greenroom_lockdown::Enclosed::seal)
+        .map_err(|_| None)?;
     let mut component = Vec::new();
-    let mut input = std::io::stdin().lock();
-    input.read_exact(&mut key).map_err(|_| None)?;
-    input
+    std::io::stdin()
+        .lock()
         .take(COMPILE_INPUT_MAX as u64 + 1)
         .read_to_end(&mut component)
         .map_err(|_| None)?;
     match compile(&component, &CompileLimits::default()) {
-        Ok(artifact) => Ok(artifact.seal(&ArtifactKey::new(key))),
+        Ok(artifact) => Ok(artifact.to_bytes()),
         Err(CompileError::Rejected(rejection)) => Err(Some(rejection.to_string())),
         Err(CompileError::Failed(_)) => Err(None),
     }

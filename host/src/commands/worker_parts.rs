@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use greenroom_bundle::bundled;
 use greenroom_model::{Clock, ProcessorName};
 use greenroom_processing::{BundledProcessor, Pipelines};
 use greenroom_reader::{ReadPolicy, Reader, ReaderConfig};
-use greenroom_sandbox::{Artifact, CallLimits, CallOutcome, Sandbox, SandboxOptions};
+use greenroom_sandbox::CallLimits;
 use greenroom_storage::Storage;
 
 use super::data_dir::DataDir;
 use super::file_roots;
 use crate::config::Config;
 use crate::supervisor::{Pulse, Wakes};
-use crate::worker::{Artifacts, CompileChild, GuestThreads, StoredReads, WorkerParts};
+use crate::worker::{
+    Artifacts, BundledCode, CompileChild, SandboxChildren, StoredReads, WorkerParts,
+};
 
 /// Bundled processors that parse documents and so have limits of their own (DESIGN §8).
 const DOCUMENT_READERS: [&str; 3] = ["file-reader", "placeholder", "url-reader"];
@@ -29,7 +31,7 @@ pub(super) fn reserved_names() -> Vec<ProcessorName> {
         .collect()
 }
 
-/// Wires a worker. `program` is this executable, for compile children.
+/// Wires a worker. `program` is this executable, for sandbox and compile children.
 pub(super) fn assemble(
     config: &Config,
     data: &DataDir,
@@ -39,30 +41,15 @@ pub(super) fn assemble(
     wakes: Wakes,
 ) -> anyhow::Result<WorkerParts> {
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get) + 1;
-    let options = SandboxOptions {
-        concurrent_calls: u32::try_from(threads).unwrap_or(u32::MAX),
-        ..SandboxOptions::default()
-    };
-    let sandbox = Sandbox::new(options).context("start the sandbox")?;
-    let bundled_artifacts = bundled()
-        .iter()
-        .map(|processor| {
-            processor
-                .artifact()
-                .with_context(|| format!("open bundled processor `{}`", processor.name()))
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let bundle = load_bundle(&sandbox, &bundled_artifacts)?;
-    let compiler = CompileChild::new(program);
     let artifacts = Artifacts::new(
         Arc::clone(&storage),
-        Arc::clone(&sandbox),
-        bundled_artifacts,
-        compiler,
+        bundled_code()?,
+        CompileChild::new(program.clone()),
         data.artifact_key()?,
     );
-    let orchestrate = GuestThreads::start(&sandbox, Arc::clone(&artifacts), threads)
-        .context("start the guest threads")?;
+    let pulse = Pulse::default();
+    let children =
+        SandboxChildren::start(program, threads, Arc::clone(&artifacts), pulse.clone());
     let reader = Reader::new(ReaderConfig::default()).context("start the reader")?;
     let files = Arc::new(file_roots::open(&config.file_roots)?);
     let reads = StoredReads::new(
@@ -73,44 +60,52 @@ pub(super) fn assemble(
         Arc::clone(&clock),
     );
     Ok(WorkerParts {
-        pipelines: Arc::new(Pipelines::new(Arc::clone(&storage), bundle)),
+        pipelines: Arc::new(Pipelines::new(Arc::clone(&storage), bundle()?)),
         storage,
-        orchestrate: Arc::new(orchestrate),
+        orchestrate: Arc::clone(&children) as _,
+        describe: children,
         reads,
         artifacts,
         clock,
         wakes,
-        pulse: Pulse::default(),
+        pulse,
     })
 }
 
-fn load_bundle(
-    sandbox: &Arc<Sandbox>,
-    artifacts: &[Artifact],
-) -> anyhow::Result<Vec<BundledProcessor>> {
+/// The compiled code of the bundle, for sandbox children.
+fn bundled_code() -> anyhow::Result<Vec<BundledCode>> {
     bundled()
         .iter()
-        .zip(artifacts)
-        .map(|(processor, artifact)| {
+        .map(|processor| {
+            let artifact = processor
+                .artifact()
+                .with_context(|| format!("open bundled processor `{}`", processor.name()))?;
+            Ok(BundledCode {
+                component: processor.wasm(),
+                artifact,
+            })
+        })
+        .collect()
+}
+
+/// The bundle as pipelines hold it. What each processor is was asked by the build, so that no start has to run a guest.
+fn bundle() -> anyhow::Result<Vec<BundledProcessor>> {
+    bundled()
+        .iter()
+        .map(|processor| {
             let name = processor.name();
-            let loaded = sandbox
-                .load(None, artifact)
-                .with_context(|| format!("load bundled processor `{name}`"))?;
             let limits = if DOCUMENT_READERS.contains(&name) {
                 CallLimits::location_reader()
             } else {
                 CallLimits::default()
             };
-            let descriptor = match sandbox.describe(&loaded, &limits)?.outcome {
-                CallOutcome::Answered(descriptor) => descriptor,
-                CallOutcome::Faulted(fault) => {
-                    bail!("describe bundled processor `{name}`: {}", fault.message)
-                }
-            };
             Ok(BundledProcessor {
                 name: ProcessorName::parse(name)?,
-                revision: loaded.revision(),
-                descriptor,
+                revision: processor
+                    .artifact()
+                    .with_context(|| format!("open bundled processor `{name}`"))?
+                    .wasm_digest(),
+                descriptor: processor.descriptor(),
                 limits,
             })
         })

@@ -10,7 +10,7 @@ use tokio::io::BufReader;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tracing::{info, warn};
 
-use super::{Message, Wakes, read_message, write_message};
+use super::{Message, SandboxEnds, Wakes, read_message, write_message};
 use crate::lifecycle::{Lifecycle, Stopping};
 
 /// Silence after which a worker is taken for dead.
@@ -31,6 +31,8 @@ pub struct WorkerStatus {
     pub running: Vec<u32>,
     /// How often one was replaced.
     pub restarts: u64,
+    /// How the sandbox children of all workers so far ended.
+    pub sandboxes: SandboxEnds,
 }
 
 /// Keeps a number of workers running.
@@ -126,6 +128,7 @@ impl Supervisor {
         self.with_status(|status| status.running.push(pid));
         let mut output = BufReader::new(output);
         let mut worker = None;
+        let mut said = SandboxEnds::default();
         let reason = loop {
             tokio::select! {
                 () = stopping.wait() => {
@@ -143,7 +146,11 @@ impl Supervisor {
                         worker = Some(WorkerId(id));
                     }
                     Ok(Some(Message::Wake)) => self.wakes.incoming.notify_waiters(),
-                    Ok(Some(Message::Heartbeat | Message::Stop)) => {}
+                    Ok(Some(Message::Heartbeat { sandboxes })) => {
+                        let before = std::mem::replace(&mut said, sandboxes);
+                        self.with_status(|status| status.sandboxes.add(before, sandboxes));
+                    }
+                    Ok(Some(Message::Stop)) => {}
                     Ok(None) => break "it ended",
                     Err(_) => break "it was silent for 10 s",
                 },

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use super::SandboxEnds;
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "type")]
@@ -13,7 +15,11 @@ pub enum Message {
         worker: String,
     },
     /// From a worker, at least every second: its loop turns.
-    Heartbeat,
+    Heartbeat {
+        /// How its sandbox children ended so far.
+        #[serde(default)]
+        sandboxes: SandboxEnds,
+    },
     /// From either: it has committed something that the other may be waiting for.
     Wake,
     /// From `serve`: stop softly.

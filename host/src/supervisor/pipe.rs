@@ -43,7 +43,7 @@ impl ParentPipe {
                             listening.stop();
                             return;
                         }
-                        Some(Message::Started { .. } | Message::Heartbeat) => {}
+                        Some(Message::Started { .. } | Message::Heartbeat { .. }) => {}
                     },
                 }
             }
@@ -67,7 +67,9 @@ impl ParentPipe {
                     () = tokio::time::sleep(HEARTBEAT) => {
                         // A loop that does not turn is not vouched for; silence gets the worker replaced.
                         let before = std::mem::replace(&mut beats, pulse.count());
-                        (before != beats).then_some(Message::Heartbeat)
+                        (before != beats).then(|| Message::Heartbeat {
+                            sandboxes: pulse.sandbox_ends(),
+                        })
                     }
                 };
             }

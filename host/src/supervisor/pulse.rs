@@ -1,20 +1,39 @@
-//! Whether the claim loop turns: what a heartbeat vouches for.
+//! What a worker says of itself with each heartbeat: that its claim loop turns, and how its sandbox children ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A counter that the claim loop raises each turn. A heartbeat is sent only when it has moved.
+use super::sandbox_ends::{Counters, SandboxEnd, SandboxEnds};
+
+/// Counters that are raised by the parts of a worker; cheap to clone. A heartbeat is sent only when the claim loop has
+/// turned.
 #[derive(Debug, Clone, Default)]
-pub struct Pulse(Arc<AtomicU64>);
+pub struct Pulse(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    turns: AtomicU64,
+    sandboxes: Counters,
+}
 
 impl Pulse {
     /// The loop has turned.
     pub fn beat(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.turns.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How often it has.
     pub fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.turns.load(Ordering::Relaxed)
+    }
+
+    /// A sandbox child that was still needed is gone.
+    pub fn sandbox_ended(&self, end: SandboxEnd) {
+        self.0.sandboxes.count(end);
+    }
+
+    /// How many are, and why.
+    pub fn sandbox_ends(&self) -> SandboxEnds {
+        self.0.sandboxes.ends()
     }
 }

@@ -1,108 +1,127 @@
 //! Compiled code: from the build for bundled processors, else from storage, else compiled again from the stored component
-//! (DESIGN §3.3). What is loaded was authenticated; what is not authentic is compiled again and counted.
+//! (DESIGN §3.3). What is handed to a sandbox child was authenticated and is in sealed memory; what is not authentic is
+//! compiled again. Nothing is loaded here: a worker has no engine.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use greenroom_model::{Digest, TenantId};
-use greenroom_processing::{OrchestrateError, TenantPipeline};
-use greenroom_sandbox::{Artifact, ArtifactKey, CONFIG_REVISION, Sandbox, WASMTIME_VERSION};
+use greenroom_sandbox::{
+    Artifact, ArtifactKey, CONFIG_REVISION, Scope, SealedCode, WASMTIME_VERSION,
+};
 use greenroom_storage::{Blob, BlobKind, Storage};
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
 use super::CompileChild;
 use super::compile_child::CompileFailure;
+use super::sealed_set::SealedSet;
+
+/// A processor that ships with the host.
+#[derive(Debug, Clone)]
+pub struct BundledCode {
+    /// Its component.
+    pub component: &'static [u8],
+    /// What the build compiled it to.
+    pub artifact: Artifact,
+}
 
 /// Where compiled code comes from.
 pub struct Artifacts {
     storage: Arc<dyn Storage>,
-    sandbox: Arc<Sandbox>,
-    bundled: Vec<Artifact>,
+    bundled: Vec<BundledCode>,
     compiler: CompileChild,
     key: ArtifactKey,
-    key_bytes: [u8; 32],
-    /// One load at a time: loading is quick, and concurrent claims of a tenant want the same code.
-    loading: Mutex<()>,
+    sealed: SealedSet,
+    /// One at a time: reading is quick, and concurrent runs of a tenant want the same code.
+    reading: Mutex<()>,
 }
 
 impl Artifacts {
-    /// Code for `sandbox`. `bundled` is what ships with the host; `key` authenticates what is stored.
+    /// `bundled` is what ships with the host; `key` authenticates what is stored.
     pub fn new(
         storage: Arc<dyn Storage>,
-        sandbox: Arc<Sandbox>,
-        bundled: Vec<Artifact>,
+        bundled: Vec<BundledCode>,
         compiler: CompileChild,
         key: [u8; 32],
     ) -> Arc<Self> {
         Arc::new(Self {
             storage,
-            sandbox,
             bundled,
             compiler,
             key: ArtifactKey::new(key),
-            key_bytes: key,
-            loading: Mutex::default(),
+            sealed: SealedSet::default(),
+            reading: Mutex::default(),
         })
     }
 
-    /// Whether all of a pipeline's processors are loaded.
-    pub(crate) fn all_loaded(&self, pipeline: &TenantPipeline) -> bool {
-        pipeline.pipeline.processors.iter().all(|processor| {
-            self.sandbox
-                .loaded(Some(pipeline.tenant), &processor.revision)
-                .is_some()
-        })
+    /// For whom a revision of a tenant's pipeline is loaded: for nobody in particular if it ships with the host.
+    pub(crate) fn scope(&self, tenant: TenantId, revision: &Digest) -> Scope {
+        match self.shipped(revision) {
+            Some(_) => None,
+            None => Some(tenant),
+        }
     }
 
-    /// Loads what of a pipeline is not loaded.
-    pub(crate) async fn load_all(&self, pipeline: &TenantPipeline) -> Result<(), OrchestrateError> {
-        if self.all_loaded(pipeline) {
-            return Ok(());
-        }
-        let _one_at_a_time = self.loading.lock().await;
-        for processor in &pipeline.pipeline.processors {
-            if self
-                .sandbox
-                .loaded(Some(pipeline.tenant), &processor.revision)
-                .is_some()
-            {
-                continue;
-            }
-            self.load(pipeline.tenant, &processor.revision)
-                .await
-                .map_err(|reason| OrchestrateError::Load {
-                    processor: processor.name.to_string(),
-                    reason,
-                })?;
-        }
-        Ok(())
+    fn shipped(&self, revision: &Digest) -> Option<&BundledCode> {
+        self.bundled
+            .iter()
+            .find(|code| code.artifact.wasm_digest() == *revision)
     }
 
-    /// Loads one revision of a tenant, or one of the bundle.
-    async fn load(&self, tenant: TenantId, revision: &Digest) -> Result<(), String> {
-        let shipped = |artifact: &&Artifact| artifact.wasm_digest() == *revision;
-        if let Some(artifact) = self.bundled.iter().find(shipped) {
-            return self
-                .sandbox
-                .load(None, artifact)
-                .map(drop)
-                .map_err(|error| error.to_string());
+    /// The code of one revision of a tenant, or of one that ships with the host, ready to be handed over.
+    pub(crate) async fn sealed(
+        &self,
+        tenant: TenantId,
+        revision: &Digest,
+    ) -> Result<Arc<SealedCode>, String> {
+        let scope = self.scope(tenant, revision);
+        if let Some(code) = self.sealed.get(scope, revision) {
+            return Ok(code);
+        }
+        let _one_at_a_time = self.reading.lock().await;
+        if let Some(code) = self.sealed.get(scope, revision) {
+            return Ok(code);
+        }
+        if let Some(shipped) = self.shipped(revision) {
+            return self.seal(scope, &shipped.artifact);
         }
         let artifact = match self.stored(tenant, revision).await? {
             Some(artifact) => artifact,
+            None => self.compile_again(tenant, revision).await?,
+        };
+        self.seal(scope, &artifact)
+    }
+
+    /// Makes the code of a revision anew, because no engine of this machine takes what there is.
+    pub(crate) async fn rebuild(&self, tenant: TenantId, revision: &Digest) -> Result<(), String> {
+        let artifact = self.compile_again(tenant, revision).await?;
+        self.seal(self.scope(tenant, revision), &artifact).map(drop)
+    }
+
+    async fn compile_again(
+        &self,
+        tenant: TenantId,
+        revision: &Digest,
+    ) -> Result<Artifact, String> {
+        info!(processor.digest = %revision, "compiling a component again");
+        let compiled = match self.shipped(revision) {
+            Some(shipped) => {
+                let component = Bytes::from_static(shipped.component);
+                self.compiler.compile(component, *revision).await
+            }
             None => {
                 let component = self.component(tenant, revision).await?;
-                info!(processor.digest = %revision, "compiling stored component again");
-                self.compile(tenant, revision, component)
-                    .await
-                    .map_err(|failure| failure.to_string())?
+                self.compile(tenant, revision, component).await
             }
         };
-        self.sandbox
-            .load(Some(tenant), &artifact)
-            .map(drop)
-            .map_err(|error| error.to_string())
+        compiled.map_err(|failure| failure.to_string())
+    }
+
+    fn seal(&self, scope: Scope, artifact: &Artifact) -> Result<Arc<SealedCode>, String> {
+        let code = SealedCode::new(artifact)
+            .map_err(|error| format!("copy its code into sealed memory: {error}"))?;
+        Ok(self.sealed.insert(scope, code))
     }
 
     /// Compiles a component in the compile child and stores the result.
@@ -112,19 +131,14 @@ impl Artifacts {
         revision: &Digest,
         component: Bytes,
     ) -> Result<Artifact, CompileFailure> {
-        let sealed = self.compiler.compile(&self.key_bytes, component).await?;
-        let artifact = Artifact::open(&sealed, &self.key).map_err(|error| {
-            CompileFailure::Failed(format!("the compile child answered no artifact: {error}"))
-        })?;
-        if artifact.wasm_digest() != *revision {
-            return Err(CompileFailure::Failed(
-                "the stored component is not what was uploaded".to_owned(),
-            ));
-        }
+        let artifact = self.compiler.compile(component, *revision).await?;
+        let sealed = artifact.seal(&self.key).into();
         self.storage
             .put_blob(tenant, &artifact_blob(revision), sealed)
             .await
             .map_err(|error| CompileFailure::Failed(error.to_string()))?;
+        self.seal(Some(tenant), &artifact)
+            .map_err(CompileFailure::Failed)?;
         Ok(artifact)
     }
 
@@ -175,11 +189,6 @@ impl Artifacts {
                 Ok(None)
             }
         }
-    }
-
-    /// The sandbox that code is loaded into.
-    pub(crate) fn sandbox(&self) -> &Arc<Sandbox> {
-        &self.sandbox
     }
 }
 

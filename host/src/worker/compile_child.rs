@@ -1,13 +1,17 @@
 //! The parent's side of `greenroom compile`: one upload, one child, limits, exit (DESIGN §1).
 //!
-//! Input is the artifact key and the component on standard input; output is the sealed artifact on standard output, or a
-//! reason. A compile bomb costs one rejected revision: CPU and memory are limited in the child, time and output here.
+//! Input is the component on standard input; output is the artifact on standard output, or a reason. A compile bomb costs
+//! one rejected revision: CPU and memory are limited in the child, time and output here. The child is locked down like one
+//! that runs guests, and it is not given the key that authenticates artifacts: a component that takes the compiler over
+//! can spoil its own artifact, which runs in a sandbox child like any other, and nobody else's.
 
 use std::ffi::OsString;
 use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
+use greenroom_model::Digest;
+use greenroom_sandbox::Artifact;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
@@ -48,12 +52,12 @@ impl CompileChild {
         }
     }
 
-    /// Compiles a component; answers the sealed artifact.
+    /// Compiles the component of a revision.
     pub(crate) async fn compile(
         &self,
-        key: &[u8; 32],
         component: Bytes,
-    ) -> Result<Bytes, CompileFailure> {
+        revision: Digest,
+    ) -> Result<Artifact, CompileFailure> {
         let failed = |doing: &str, error: &dyn std::fmt::Display| {
             CompileFailure::Failed(format!("{doing}: {error}"))
         };
@@ -79,15 +83,14 @@ impl CompileChild {
         let mut answer = Vec::new();
         let exchange = async {
             // A child that dies early closes the pipe; its exit status says why.
-            if input.write_all(key).await.is_ok() {
-                let _ = input.write_all(&component).await;
-            }
+            let _ = input.write_all(&component).await;
             drop(input);
             output.take(OUTPUT_MAX).read_to_end(&mut answer).await?;
             child.wait().await
         };
         match tokio::time::timeout(PATIENCE, exchange).await {
-            Ok(Ok(status)) if status.success() => Ok(answer.into()),
+            Ok(Ok(status)) if status.success() => Artifact::from_compiler(&answer, revision)
+                .map_err(|error| failed("read the artifact of the compiler", &error)),
             Ok(Ok(status)) if status.code() == Some(REJECTED) => Err(CompileFailure::Rejected(
                 String::from_utf8_lossy(&answer).into_owned(),
             )),

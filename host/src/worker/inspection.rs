@@ -1,15 +1,17 @@
-//! Inspecting an uploaded revision: compile it in the compile child, ask it what it is, say `ready` or what to change.
+//! Inspecting an uploaded revision: compile it in the compile child, ask it in a sandbox child what it is, say `ready` or
+//! what to change.
 
 use greenroom_model::{Digest, ProcessorName, TenantId};
 use greenroom_sandbox::{CallLimits, CallOutcome};
 use greenroom_storage::{RevisionState, Storage};
 
-use super::Artifacts;
+use super::{Artifacts, Describe};
 use super::compile_child::CompileFailure;
 
 /// The state a revision gets; an error is ours and is tried again.
 pub(crate) async fn inspect(
     artifacts: &Artifacts,
+    describe: &dyn Describe,
     storage: &dyn Storage,
     tenant: TenantId,
     processor: &ProcessorName,
@@ -25,7 +27,7 @@ pub(crate) async fn inspect(
     if revision.state != RevisionState::Inspecting {
         return Ok(Some(revision.state));
     }
-    let state = match judge(artifacts, tenant, &revision.digest).await {
+    let state = match judge(artifacts, describe, tenant, &revision.digest).await {
         Ok(descriptor) => RevisionState::Ready { descriptor },
         Err(CompileFailure::Rejected(reason)) => RevisionState::Rejected { reason },
         Err(CompileFailure::Failed(reason)) => return Err(reason),
@@ -40,6 +42,7 @@ pub(crate) async fn inspect(
 /// The descriptor of a component that may run.
 async fn judge(
     artifacts: &Artifacts,
+    describe: &dyn Describe,
     tenant: TenantId,
     digest: &Digest,
 ) -> Result<String, CompileFailure> {
@@ -47,17 +50,12 @@ async fn judge(
         .component(tenant, digest)
         .await
         .map_err(CompileFailure::Failed)?;
-    let artifact = artifacts.compile(tenant, digest, component).await?;
-    let sandbox = std::sync::Arc::clone(artifacts.sandbox());
-    let described = tokio::task::spawn_blocking(move || {
-        let loaded = sandbox.load(Some(tenant), &artifact)?;
-        sandbox.describe(&loaded, &CallLimits::default())
-    });
+    artifacts.compile(tenant, digest, component).await?;
     let failed =
         |error: &dyn std::fmt::Display| CompileFailure::Failed(format!("describe it: {error}"));
-    let called = described
+    let called = describe
+        .describe(tenant, digest, &CallLimits::default())
         .await
-        .map_err(|error| failed(&error))?
         .map_err(|error| failed(&error))?;
     match called.outcome {
         CallOutcome::Answered(descriptor) => {

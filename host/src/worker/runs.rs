@@ -15,7 +15,7 @@ use tracing::warn;
 use super::claims::chain;
 use super::inspection::inspect;
 use super::loops::wait_for_work;
-use super::{Artifacts, StoredReads};
+use super::{Artifacts, Describe, StoredReads};
 use crate::lifecycle::Stopping;
 use crate::supervisor::Wakes;
 
@@ -27,6 +27,7 @@ pub(crate) struct RunLoop {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) pipelines: Arc<Pipelines>,
     pub(crate) orchestrate: Arc<dyn Orchestrate>,
+    pub(crate) describe: Arc<dyn Describe>,
     pub(crate) reads: Arc<StoredReads>,
     pub(crate) artifacts: Arc<Artifacts>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -189,6 +190,7 @@ impl RunLoop {
             ProcessorName::parse(&request.processor).map_err(|error| error.to_string())?;
         let state = inspect(
             &self.artifacts,
+            &*self.describe,
             &*self.storage,
             run.tenant,
             &processor,

@@ -14,7 +14,7 @@ use super::loops::wait_for_work;
 use super::recorder::record;
 use super::revalidation::revalidate;
 use super::runs::RunLoop;
-use super::{Artifacts, StoredReads};
+use super::{Artifacts, Describe, StoredReads};
 use crate::lifecycle::{Lifecycle, Stopping};
 use crate::supervisor::{Pulse, Wakes};
 
@@ -39,6 +39,8 @@ pub struct WorkerParts {
     pub pipelines: Arc<Pipelines>,
     /// Where stages run.
     pub orchestrate: Arc<dyn Orchestrate>,
+    /// Who asks an upload what it is.
+    pub describe: Arc<dyn Describe>,
     /// Where reads come from.
     pub reads: Arc<StoredReads>,
     /// Compiled code.
@@ -106,6 +108,7 @@ impl Worker {
             storage: Arc::clone(storage),
             pipelines: Arc::clone(&parts.pipelines),
             orchestrate: Arc::clone(&parts.orchestrate),
+            describe: parts.describe,
             reads: Arc::clone(&parts.reads),
             artifacts: Arc::clone(&parts.artifacts),
             clock: Arc::clone(&parts.clock),

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use greenroom_model::Digest;
 use greenroom_sandbox::{
-    Artifact, ArtifactError, CompileError, CompileLimits, LoadedProcessor, Sandbox, compile,
+    Artifact, ArtifactError, CompileError, CompileLimits, Descriptor, LoadedProcessor, Sandbox,
+    compile,
 };
 
 /// A processor that comes with the host.
@@ -18,6 +19,7 @@ pub struct BundledProcessor {
     name: &'static str,
     wasm: &'static [u8],
     artifact: &'static [u8],
+    descriptor: &'static str,
 }
 
 /// All of them, by name.
@@ -52,6 +54,15 @@ impl BundledProcessor {
     /// [`ArtifactError`] when the build embedded something else, which its test excludes.
     pub fn artifact(&self) -> Result<Artifact, ArtifactError> {
         Artifact::embedded(self.artifact)
+    }
+
+    /// What it says it is. The build asked it, so that no start has to.
+    ///
+    /// # Panics
+    /// When the build embedded something else, which its test excludes.
+    #[must_use]
+    pub fn descriptor(&self) -> Descriptor {
+        serde_json::from_str(self.descriptor).expect("the build embedded a descriptor")
     }
 
     /// Loads it for all tenants, compiling it anew where its compiled code does not fit the machine.
@@ -100,7 +111,10 @@ mod tests {
             );
             let called = sandbox.describe(&loaded, &CallLimits::default()).unwrap();
             match called.outcome {
-                CallOutcome::Answered(descriptor) => assert!(!descriptor.stages.is_empty()),
+                CallOutcome::Answered(descriptor) => {
+                    assert!(!descriptor.stages.is_empty());
+                    assert_eq!(descriptor, processor.descriptor(), "what the build was told");
+                }
                 CallOutcome::Faulted(fault) => panic!("{}: {fault:?}", processor.name()),
             }
         }

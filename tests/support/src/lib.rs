@@ -4,11 +4,13 @@
 mod client;
 mod host;
 mod process;
+mod sandbox;
 mod verdicts;
 mod waiting;
 
 pub use client::{Client, Reply};
 pub use host::{TestHost, TestHostBuilder};
 pub use process::{children_of, is_alive, kill_hard, stop_softly};
+pub use sandbox::{Blow, SandboxChild};
 pub use verdicts::{CatalogUnderTest, Difference, LocationTarget, Verdict, assert_known};
 pub use waiting::{quiet, wait_until};

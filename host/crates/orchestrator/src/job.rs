@@ -20,7 +20,7 @@ pub struct Job {
 }
 
 /// What one turn of a run gives.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Step {
     /// The run is over.
     Done(Box<Outcome>),
@@ -29,7 +29,7 @@ pub enum Step {
 }
 
 /// What a processor wants read. The reader judges them under that processor's grant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WantedReads {
     /// Its name.
     pub processor: ProcessorName,

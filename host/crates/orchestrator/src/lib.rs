@@ -13,6 +13,7 @@
 mod budget;
 mod call;
 mod collect;
+mod crash;
 mod job;
 mod matching;
 mod outcome;
@@ -23,6 +24,7 @@ mod seed;
 mod state;
 mod trace;
 
+pub use crash::crashed;
 pub use job::{Job, Step, WantedReads};
 pub use outcome::{EmittedChild, FaultedCall, Outcome, Processed, TracedWant, Verdict};
 pub use pipeline::{Pipeline, PipelineProcessor};
@@ -33,5 +35,5 @@ pub use trace::outcome_digest;
 // What a caller hands in and reads out, so that it need not know the sandbox.
 pub use greenroom_sandbox::{
     CallLimits, CallProcessor, Descriptor, FaultKind, Integration, Read, ReadOutcome, SandboxError,
-    TimeGrain, Want,
+    StageCall, TimeGrain, Want,
 };

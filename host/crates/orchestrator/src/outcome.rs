@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The result of a run.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Outcome {
     /// Kept or not.
     pub verdict: Verdict,
@@ -25,7 +25,7 @@ pub struct Outcome {
 }
 
 /// Whether the result is kept.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Verdict {
     /// It is; `complete` inside says whether anything may be removed.
     Processed(Box<Processed>),
@@ -37,7 +37,7 @@ pub enum Verdict {
 }
 
 /// A kept result.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Processed {
     /// The processed entity.
     pub entity: Entity,

@@ -397,7 +397,7 @@ pub(crate) fn fault_diagnostic(
     .caused_by(ErrorCause::new(name, fault.message.clone()))
 }
 
-fn doing(stage: Stage) -> &'static str {
+pub(crate) fn doing(stage: Stage) -> &'static str {
     match stage {
         Stage::PreProcess | Stage::Policy | Stage::Describe => "preprocessing",
         Stage::ValidateKind => "validating",

@@ -63,12 +63,17 @@ pub(crate) fn result(
                     .faults
                     .iter()
                     .any(|call| call.fault.kind != greenroom_orchestrator::FaultKind::Rejected);
+            // Not remembered, because a later version of the host may survive it; shown all the same (DESIGN §2).
+            let crashed = outcome
+                .faults
+                .iter()
+                .any(|call| call.fault.kind == greenroom_orchestrator::FaultKind::HostCrash);
             RunResult::Rejected(Box::new(Failure {
                 diagnostics: outcome.diagnostics,
                 memo: deterministic.then_some(full_memo),
                 trace,
                 retry_at: (!deterministic).then(|| backoff(now, claimed.attempts)),
-                dead_letter: remembered,
+                dead_letter: remembered || crashed,
             }))
         }
     }

@@ -1,10 +1,12 @@
 //! Compiled code with what it was compiled from and for, authenticated.
 //!
-//! Compiled code is executed as it is: whoever can make an artifact owns the host. So there are three
-//! ways to have an [`Artifact`], and no other: [`compile`](crate::compile()) made it in this process;
-//! [`Artifact::open`] checked its authentication code with the key from configuration; or it was
-//! embedded in this binary by the build ([`Artifact::embedded`]). Nothing that came in an upload
-//! ever takes one of the last two.
+//! Compiled code is executed as it is: whoever can make an artifact owns the process that loads it. So
+//! there are five ways to have an [`Artifact`], and no other: [`compile`](crate::compile()) made it in
+//! this process; a compile child of ours answered it ([`Artifact::from_compiler`]); [`Artifact::open`]
+//! checked its authentication code with the key from configuration; it was embedded in this binary by
+//! the build ([`Artifact::embedded`]); or the process that started this one handed it over in sealed
+//! memory ([`Artifact::received`]). Nothing that came in an upload ever takes one of
+//! the last four.
 //!
 //! Layout: `GRNART1\n`, 32 bytes HMAC-SHA256 of all that follows, length of the metadata as 4 bytes
 //! little-endian, metadata as JSON, code.
@@ -49,6 +51,15 @@ pub enum ArtifactError {
     /// The authentication code is wrong: another key, or changed bytes.
     #[error("its authentication code does not match")]
     NotAuthentic,
+    /// Compiled from another component.
+    #[error("it was compiled from `{0}`")]
+    OtherRevision(Digest),
+    /// Handed over in memory that its giver could still change.
+    #[error("its memory is not sealed")]
+    NotSealed,
+    /// Its memory could not be read.
+    #[error("its memory cannot be read: {0}")]
+    Unreadable(std::io::ErrorKind),
     /// Made for another engine.
     #[error("it was compiled for {0}, not for this engine")]
     OtherEngine(String),
@@ -77,9 +88,14 @@ impl std::fmt::Debug for ArtifactKey {
 impl Artifact {
     /// Takes code that this process compiled.
     pub(crate) fn compiled(wasm_digest: Digest, code: Vec<u8>) -> Artifact {
+        Artifact::with_code(wasm_digest, Cow::Owned(code))
+    }
+
+    /// Takes code whose origin the caller has made sure of.
+    pub(crate) fn with_code(wasm_digest: Digest, code: Cow<'static, [u8]>) -> Artifact {
         Artifact {
             meta: Meta::of_this_engine(wasm_digest),
-            code: Cow::Owned(code),
+            code,
         }
     }
 
@@ -96,6 +112,26 @@ impl Artifact {
         Ok(Artifact {
             meta,
             code: Cow::Borrowed(code),
+        })
+    }
+
+    /// Takes what a compile child answered: the bytes of [`Artifact::to_bytes`], without authentication.
+    ///
+    /// Give it nothing but what came over the pipe of a child this process started for the component of
+    /// digest `revision`.
+    ///
+    /// # Errors
+    /// [`ArtifactError`] when the bytes are malformed, for another engine, or of another revision.
+    pub fn from_compiler(bytes: &[u8], revision: Digest) -> Result<Artifact, ArtifactError> {
+        let rest = bytes.strip_prefix(MAGIC).ok_or(ArtifactError::Malformed)?;
+        let rest = rest.get(MAC_BYTES..).ok_or(ArtifactError::Malformed)?;
+        let (meta, code) = parse(rest)?;
+        if meta.wasm_digest != revision {
+            return Err(ArtifactError::OtherRevision(meta.wasm_digest));
+        }
+        Ok(Artifact {
+            meta,
+            code: Cow::Owned(code.to_vec()),
         })
     }
 
@@ -127,7 +163,8 @@ impl Artifact {
         [MAGIC.as_slice(), mac.as_slice(), &body].concat()
     }
 
-    /// The bytes to embed, without authentication; only [`Artifact::embedded`] takes them.
+    /// The bytes to embed or to answer, without authentication; only [`Artifact::embedded`] and
+    /// [`Artifact::from_compiler`] take them.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         [MAGIC.as_slice(), &[0; MAC_BYTES], &self.body()].concat()
@@ -223,6 +260,21 @@ mod tests {
         }
         let other = Artifact::open(&bytes, &ArtifactKey::new([8; 32]));
         assert_eq!(other.unwrap_err(), ArtifactError::NotAuthentic);
+    }
+
+    #[test]
+    fn a_compiler_answers_for_the_revision_it_was_asked() {
+        let artifact = Artifact::compiled(Digest::of("wasm"), vec![1, 2, 3]);
+        let bytes = artifact.to_bytes();
+        let taken = Artifact::from_compiler(&bytes, Digest::of("wasm")).unwrap();
+        assert_eq!(taken.code(), [1, 2, 3]);
+        let other = Artifact::from_compiler(&bytes, Digest::of("other"));
+        assert_eq!(
+            other.unwrap_err(),
+            ArtifactError::OtherRevision(Digest::of("wasm"))
+        );
+        let cut = Artifact::from_compiler(&bytes[..20], Digest::of("wasm"));
+        assert_eq!(cut.unwrap_err(), ArtifactError::Malformed);
     }
 
     #[test]

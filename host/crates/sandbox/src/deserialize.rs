@@ -1,9 +1,10 @@
-//! The one place where bytes become executable code, and the one `unsafe` of the workspace.
+//! The one place where bytes become executable code.
 //!
 //! Contract: the code of an [`Artifact`] is the unchanged output of `Component::serialize` by an
 //! engine of [`new_engine`](crate::new_engine). `Artifact` holds it: it is made only from code that
-//! this process compiled, from bytes authenticated with the key that only compilers and loaders
-//! hold, or from bytes the build embedded; it owns its bytes, so they do not change after the check.
+//! this process or a compile child of it compiled, from bytes authenticated with the key that only
+//! workers hold, from bytes the build embedded, or from sealed memory of the process that started this
+//! one; it owns its bytes, so they do not change after the check.
 //! The engine's own check of version, settings and CPU features comes on top and guards against
 //! mistakes, not against malice.
 

@@ -84,8 +84,8 @@ pub struct Read {
 pub enum ReadOutcome {
     /// The bytes.
     Document {
-        /// All of them; base64 text when serialised.
-        #[serde(with = "base64_text")]
+        /// All of them; base64 text in JSON.
+        #[serde(with = "document_bytes")]
         body: Arc<[u8]>,
         /// Where they were found after redirects.
         final_url: String,
@@ -138,23 +138,60 @@ impl StageCall {
     }
 }
 
-mod base64_text {
-    //! Bytes as base64 text, a third longer instead of four times as a list of numbers.
+mod document_bytes {
+    //! Bytes as bytes where the format has them, as between worker and sandbox; as base64 text in JSON, a third longer
+    //! instead of four times as a list of numbers.
 
+    use std::fmt;
     use std::sync::Arc;
 
     use base64::{Engine as _, engine::general_purpose::STANDARD};
-    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+    use serde::de::{Deserializer, Error, Visitor};
+    use serde::ser::Serializer;
 
     pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(bytes))
+        if serializer.is_human_readable() {
+            serializer.serialize_str(&STANDARD.encode(bytes))
+        } else {
+            serializer.serialize_bytes(bytes)
+        }
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Arc<[u8]>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let bytes = STANDARD.decode(text).map_err(D::Error::custom)?;
-        Ok(bytes.into())
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_str(Text)
+        } else {
+            deserializer.deserialize_bytes(Bytes)
+        }
+    }
+
+    struct Text;
+
+    impl Visitor<'_> for Text {
+        type Value = Arc<[u8]>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("base64 text")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+            STANDARD.decode(text).map(Into::into).map_err(E::custom)
+        }
+    }
+
+    struct Bytes;
+
+    impl Visitor<'_> for Bytes {
+        type Value = Arc<[u8]>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bytes")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+            Ok(bytes.into())
+        }
     }
 }

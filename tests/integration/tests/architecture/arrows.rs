@@ -9,6 +9,18 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
         "greenroom-orchestrator",
         &["greenroom-sandbox", "greenroom-model"],
     ),
+    // Knows neither Wasm nor frames: a stand-in for an escaped guest runs under the same function.
+    ("greenroom-lockdown", &[]),
+    // What runs guests cannot reach storage, reader or runtime, because it does not link them.
+    (
+        "greenroom-sandbox-child",
+        &[
+            "greenroom-lockdown",
+            "greenroom-orchestrator",
+            "greenroom-sandbox",
+            "greenroom-model",
+        ],
+    ),
     ("greenroom-storage", &["greenroom-model"]),
     (
         "greenroom-storage-sqlite",
@@ -46,12 +58,14 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
         "greenroom",
         &[
             "greenroom-bundle",
+            "greenroom-lockdown",
             "greenroom-model",
             "greenroom-orchestrator",
             "greenroom-processing",
             "greenroom-query",
             "greenroom-reader",
             "greenroom-sandbox",
+            "greenroom-sandbox-child",
             "greenroom-storage",
             "greenroom-storage-sqlite",
         ],
@@ -63,6 +77,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
         &[
             "greenroom",
             "greenroom-bundle",
+            "greenroom-lockdown",
             "greenroom-model",
             "greenroom-orchestrator",
             "greenroom-processing",
@@ -94,6 +109,12 @@ pub(crate) const OWNERS: &[(&str, &[&str])] = &[
     ("wasmtime", &["greenroom-sandbox"]),
     ("wasmtime-wasi", &["greenroom-sandbox"]),
     ("wasmparser", &["greenroom-sandbox"]),
+    // What a process may still do is decided in one place.
+    ("seccompiler", &["greenroom-lockdown"]),
+    ("landlock", &["greenroom-lockdown"]),
+    ("libc", &["greenroom-lockdown"]),
+    // One place says how worker and sandbox child speak.
+    ("rmp-serde", &["greenroom-sandbox-child"]),
     // No driver above the backend that speaks it.
     ("rusqlite", &["greenroom-storage-sqlite"]),
     // The core speaks outcomes, the edge speaks HTTP.

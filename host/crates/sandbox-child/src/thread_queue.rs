@@ -15,7 +15,7 @@ pub(crate) struct Queued<T> {
     pub(crate) work: T,
 }
 
-/// The queue. Closed once, then it drains.
+/// The queue. It has no end: threads that wait here go with their process.
 pub(crate) struct ThreadQueue<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
@@ -26,7 +26,6 @@ struct State<T> {
     on_request: VecDeque<Queued<T>>,
     others: VecDeque<Queued<T>>,
     running: HashMap<TenantId, usize>,
-    closed: bool,
 }
 
 impl<T> ThreadQueue<T> {
@@ -35,7 +34,6 @@ impl<T> ThreadQueue<T> {
             on_request: VecDeque::new(),
             others: VecDeque::new(),
             running: HashMap::new(),
-            closed: false,
         };
         Self {
             state: Mutex::new(state),
@@ -44,12 +42,9 @@ impl<T> ThreadQueue<T> {
         }
     }
 
-    /// Queues work; gives it back if the queue is closed.
-    pub(crate) fn push(&self, queued: Queued<T>) -> Result<(), T> {
+    /// Queues work.
+    pub(crate) fn push(&self, queued: Queued<T>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.closed {
-            return Err(queued.work);
-        }
         if queued.on_request {
             state.on_request.push_back(queued);
         } else {
@@ -57,12 +52,10 @@ impl<T> ThreadQueue<T> {
         }
         // All, because the thread that is kept for requests may be the one that one notification would wake.
         self.changed.notify_all();
-        Ok(())
     }
 
-    /// Takes the next work, waiting for it; `None` once the queue is closed and empty. The tenant counts as running
-    /// until [`ThreadQueue::done`].
-    pub(crate) fn pop(&self, only_on_request: bool) -> Option<(TenantId, T)> {
+    /// Takes the next work, waiting for it. The tenant counts as running until [`ThreadQueue::done`].
+    pub(crate) fn pop(&self, only_on_request: bool) -> (TenantId, T) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let next = match state.on_request.pop_front() {
@@ -72,13 +65,7 @@ impl<T> ThreadQueue<T> {
             };
             if let Some(next) = next {
                 *state.running.entry(next.tenant).or_default() += 1;
-                return Some((next.tenant, next.work));
-            }
-            if state.closed
-                && state.on_request.is_empty()
-                && (only_on_request || state.others.is_empty())
-            {
-                return None;
+                return (next.tenant, next.work);
             }
             state = self
                 .changed
@@ -96,15 +83,6 @@ impl<T> ThreadQueue<T> {
                 state.running.remove(&tenant);
             }
         }
-        self.changed.notify_all();
-    }
-
-    /// Takes no more work.
-    pub(crate) fn close(&self) {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .closed = true;
         self.changed.notify_all();
     }
 }
@@ -141,36 +119,25 @@ mod tests {
     #[test]
     fn requests_go_first() {
         let queue = ThreadQueue::new(4);
-        queue.push(queued(1, false, 1)).unwrap();
-        queue.push(queued(1, true, 2)).unwrap();
-        assert_eq!(queue.pop(false), Some((TenantId(1), 2)));
-        assert_eq!(queue.pop(false), Some((TenantId(1), 1)));
+        queue.push(queued(1, false, 1));
+        queue.push(queued(1, true, 2));
+        assert_eq!(queue.pop(false), (TenantId(1), 2));
+        assert_eq!(queue.pop(false), (TenantId(1), 1));
     }
 
     #[test]
     fn a_tenant_holds_half_of_the_threads_while_another_waits() {
         let queue = ThreadQueue::new(4);
         for work in 0..5 {
-            queue.push(queued(1, false, work)).unwrap();
+            queue.push(queued(1, false, work));
         }
-        queue.push(queued(2, false, 100)).unwrap();
-        let taken: Vec<u32> = (0..3).map(|_| queue.pop(false).unwrap().1).collect();
+        queue.push(queued(2, false, 100));
+        let taken: Vec<u32> = (0..3).map(|_| queue.pop(false).1).collect();
         assert_eq!(taken, [0, 1, 100]);
         assert_eq!(
             queue.pop(false),
-            Some((TenantId(1), 2)),
+            (TenantId(1), 2),
             "alone again, it may have all"
         );
-    }
-
-    #[test]
-    fn a_closed_queue_drains_and_takes_nothing() {
-        let queue = ThreadQueue::new(2);
-        queue.push(queued(1, false, 1)).unwrap();
-        queue.close();
-        assert_eq!(queue.push(queued(1, false, 2)), Err(2));
-        assert_eq!(queue.pop(false), Some((TenantId(1), 1)));
-        assert_eq!(queue.pop(false), None);
-        assert_eq!(queue.pop(true), None);
     }
 }

@@ -1,0 +1,80 @@
+//! Limits of the process, and what it is to others: killed first when memory runs out, never dumped, not attachable, gone
+//! when the thread that started it is gone.
+
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, Signal, getrlimit, set_dumpable_behavior,
+    set_parent_process_death_signal, setpriority_process, setrlimit,
+};
+
+use crate::{Inmate, LockdownError};
+
+/// Address space of a compiler, in bytes (DESIGN §3.2).
+const COMPILER_MEMORY_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+/// CPU time of a compiler, in seconds (DESIGN §3.2).
+const COMPILER_CPU_SECONDS: u64 = 60;
+/// Largest file of a process that runs guests: an image of initial memory, which the engine keeps as a memory file and of
+/// which inspection allows 64 MiB.
+const IMAGE_BYTES: u64 = 80 * 1024 * 1024;
+/// Descriptors of a process that runs guests: the images of some thousand loaded modules.
+const DESCRIPTORS: u64 = 16_384;
+/// Lower priority than the API's (DESIGN §1).
+const NICE: i32 = 10;
+
+/// Asks the kernel to take this process before any other when memory runs out: it is the one that is replaced in
+/// milliseconds. Needs a path, so it comes before paths are gone; not being heard is no reason not to go on.
+pub(crate) fn mark_first_to_go() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the kernel offers this as a file only, and the process renounces paths right after"
+    )]
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+}
+
+/// Sets the limits.
+pub(crate) fn limit(inmate: Inmate) -> Result<(), LockdownError> {
+    let attribute = |what, result: rustix::io::Result<()>| {
+        result.map_err(|error| LockdownError::Limit {
+            what,
+            source: error.into(),
+        })
+    };
+    attribute(
+        "dumping",
+        set_dumpable_behavior(DumpableBehavior::NotDumpable),
+    )?;
+    attribute(
+        "the life",
+        set_parent_process_death_signal(Some(Signal::KILL)),
+    )?;
+    // Not being allowed to be nice is no reason not to go on.
+    let _ = setpriority_process(None, NICE);
+    set("core files", Resource::Core, 0)?;
+    match inmate {
+        Inmate::Guests => {
+            set("file sizes", Resource::Fsize, IMAGE_BYTES)?;
+            let allowed = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+            set("descriptors", Resource::Nofile, DESCRIPTORS.min(allowed))
+        }
+        Inmate::Compiler => {
+            set("file sizes", Resource::Fsize, 0)?;
+            set("memory", Resource::As, COMPILER_MEMORY_BYTES)?;
+            set("CPU time", Resource::Cpu, COMPILER_CPU_SECONDS)
+        }
+    }
+}
+
+/// Allows no further process or thread.
+pub(crate) fn no_more_processes() -> Result<(), LockdownError> {
+    set("processes", Resource::Nproc, 0)
+}
+
+fn set(what: &'static str, resource: Resource, value: u64) -> Result<(), LockdownError> {
+    let limit = Rlimit {
+        current: Some(value),
+        maximum: Some(value),
+    };
+    setrlimit(resource, limit).map_err(|error| LockdownError::Limit {
+        what,
+        source: error.into(),
+    })
+}

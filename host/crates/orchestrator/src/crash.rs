@@ -1,0 +1,46 @@
+//! The outcome of a run whose processor took its process down, twice alone (DESIGN §3.3). Nobody is left to say it but
+//! the worker, who knows the call from having been told before it was made.
+
+use greenroom_model::{Entity, Stage};
+use greenroom_sandbox::{CallReport, FaultKind, GuestFault, StageCall};
+
+use crate::outcome::{FaultedCall, Outcome, Verdict};
+use crate::pipeline::PipelineProcessor;
+use crate::run::{doing, fault_diagnostic};
+
+/// The outcome of a run that ended with the process, in a call of `processor`.
+#[must_use]
+pub fn crashed(processor: &PipelineProcessor, call: StageCall) -> Outcome {
+    let stage = call.stage();
+    let fault = GuestFault::new(
+        FaultKind::HostCrash,
+        "the process that ran the call died, twice while running nothing else: this is a defect of the host or an attack \
+         on it; tell the operator, and return to a revision that worked",
+    );
+    let diagnostic = fault_diagnostic(processor, stage, &describe(stage, &call), &fault);
+    Outcome {
+        verdict: Verdict::Rejected {
+            deterministic: fault.kind.is_deterministic(),
+        },
+        diagnostics: vec![diagnostic],
+        faults: vec![FaultedCall {
+            processor: processor.name.clone(),
+            revision: processor.revision,
+            stage,
+            fault,
+            report: CallReport::default(),
+            call,
+        }],
+        trace: Vec::new(),
+        cpu_us: 0,
+        calls: 1,
+        due_ms: None,
+    }
+}
+
+fn describe(stage: Stage, call: &StageCall) -> String {
+    match Entity::from_json(&call.request().entity) {
+        Ok(entity) => format!("{} the entity {}", doing(stage), entity.entity_ref()),
+        Err(_) => format!("{} the entity", doing(stage)),
+    }
+}

@@ -1,0 +1,80 @@
+//! Sandbox children of a host under test, as Linux shows them.
+
+use std::fs;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::process::children_of;
+
+/// A process that runs guests for a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SandboxChild {
+    /// Its pid.
+    pub pid: u32,
+    /// Whether it was started for one run.
+    pub alone: bool,
+}
+
+/// How a child is made to end, or to seem ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blow {
+    /// `SIGKILL`, as the system's when memory runs out.
+    Kill,
+    /// `SIGSEGV`, as a defect of the engine.
+    Segv,
+    /// `SIGABRT`, as a failed assertion.
+    Abort,
+    /// `SIGSTOP`: it lives and says nothing.
+    Stop,
+}
+
+impl SandboxChild {
+    /// Those of a worker.
+    pub fn of(worker: u32) -> Vec<SandboxChild> {
+        children_of(worker)
+            .into_iter()
+            .filter_map(|pid| {
+                let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+                let mut words = command.split(|byte| *byte == 0).skip(1);
+                (words.next()? == b"sandbox").then(|| SandboxChild {
+                    pid,
+                    alone: words.any(|word| word == b"--alone"),
+                })
+            })
+            .collect()
+    }
+
+    /// CPU time it has used, in hundredths of a second.
+    pub fn cpu_ticks(self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let Some((_, fields)) = text.rsplit_once(") ") else {
+            return 0;
+        };
+        let field = |number| fields.split(' ').nth(number)?.parse::<u64>().ok();
+        field(11).unwrap_or(0) + field(12).unwrap_or(0)
+    }
+
+    /// One line of `/proc/<pid>/status`.
+    pub fn status(self, name: &str) -> String {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    }
+
+    /// Strikes it.
+    pub fn strike(self, blow: Blow) {
+        let signal = match blow {
+            Blow::Kill => Signal::KILL,
+            Blow::Segv => Signal::SEGV,
+            Blow::Abort => Signal::ABORT,
+            Blow::Stop => Signal::STOP,
+        };
+        if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
+            // It may be gone already.
+            let _ = kill_process(pid, signal);
+        }
+    }
+}
