@@ -41,6 +41,12 @@ fn main() {
         writeln!(code, "pub const {constant}_COMPONENT: &str = {path:?};")
             .expect("a string takes all");
     }
+    code.push_str("/// Every program and the path of its component.\npub const COMPONENTS: &[(&str, &str)] = &[\n");
+    for name in &names {
+        writeln!(code, "    ({name:?}, {}_COMPONENT),", name.to_uppercase())
+            .expect("a string takes all");
+    }
+    code.push_str("];\n");
     let list = names.join(" ");
     writeln!(
         code,

@@ -4,6 +4,8 @@
 //! makes impossible. This library holds the bindings and the defaults, so that a program is its
 //! behaviour and one line, [`program!`].
 
+pub mod memory;
+
 /// The contract, generated.
 pub mod bindings {
     #![expect(missing_docs, reason = "bindgen-generated code")]
@@ -132,9 +134,18 @@ pub fn emit(emissions: Vec<Emission>) -> Answer {
 #[macro_export]
 macro_rules! program {
     ($program:ident) => {
-        struct Exported;
+        $crate::guest!(Exported, $program);
+        $crate::bindings::export_bindings!(Exported with_types_in $crate::bindings);
+    };
+}
 
-        impl $crate::bindings::exports::greenroom::processor::processor::Guest for Exported {
+/// Makes `$exported` the contract's `Guest` that is `$program`, without exporting it.
+#[macro_export]
+macro_rules! guest {
+    ($exported:ident, $program:ident) => {
+        struct $exported;
+
+        impl $crate::bindings::exports::greenroom::processor::processor::Guest for $exported {
             fn describe() -> $crate::Descriptor {
                 <$program as $crate::Program>::describe()
             }
@@ -159,7 +170,5 @@ macro_rules! program {
                 <$program as $crate::Program>::post_process(request)
             }
         }
-
-        $crate::bindings::export_bindings!(Exported with_types_in $crate::bindings);
     };
 }

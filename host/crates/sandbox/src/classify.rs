@@ -4,13 +4,15 @@
 //! is `memory-limit`, because allocators die in many ways. One type of wasmtime is private and is
 //! matched by its text; the test `huge_output` pins it.
 
-use greenroom_model::Digest;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
 use crate::imports::GuestExit;
 use crate::limiter::{Limiter, Refusal};
+use crate::line_table::LineTable;
 use crate::printable::{MESSAGE_BYTES, NAME_CHARS, printable, start_of};
-use crate::{CallLimits, CallLog, FaultKind, Frame, GuestFault, LogLevel, SandboxError};
+use crate::{
+    CallLimits, CallLog, FaultKind, Frame, GuestFault, LoadedProcessor, LogLevel, SandboxError,
+};
 
 /// How wasmtime says that a crossing would have copied too much.
 const CROSSING_TOO_LARGE: &str = "fuel allocated for hostcalls has been exhausted";
@@ -18,13 +20,13 @@ const CROSSING_TOO_LARGE: &str = "fuel allocated for hostcalls has been exhauste
 /// The fault behind `error`, or our own failure.
 pub(crate) fn classify(
     error: &wasmtime::Error,
-    revision: Digest,
+    processor: &LoadedProcessor,
     limiter: &Limiter,
     limits: &CallLimits,
     log: &CallLog,
 ) -> Result<GuestFault, SandboxError> {
     if error.is::<PoolConcurrencyLimitError>() || limiter.system_refused() {
-        return Err(SandboxError::NoRoom(revision));
+        return Err(SandboxError::NoRoom(processor.revision));
     }
     let trap = error.downcast_ref::<Trap>().copied();
     let (kind, message) = match trap {
@@ -50,7 +52,7 @@ pub(crate) fn classify(
         kind,
         message,
         error: None,
-        backtrace: backtrace(error),
+        backtrace: backtrace(error, &processor.lines),
     })
 }
 
@@ -114,7 +116,7 @@ fn panic_message(log: &CallLog) -> Option<&str> {
     Some(start_of(&line.message, MESSAGE_BYTES))
 }
 
-fn backtrace(error: &wasmtime::Error) -> Vec<Frame> {
+fn backtrace(error: &wasmtime::Error, lines: &LineTable) -> Vec<Frame> {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
         return Vec::new();
     };
@@ -122,31 +124,26 @@ fn backtrace(error: &wasmtime::Error) -> Vec<Frame> {
         .frames()
         .iter()
         .map(|frame| {
-            let symbol = frame.symbols().first();
-            let name = frame
-                .func_name()
-                .or_else(|| symbol.and_then(|symbol| symbol.name()))
-                .map(demangled);
             let index = frame.func_index();
+            let offset = frame
+                .module_offset()
+                .and_then(|offset| lines.uploaded_offset(offset as u64));
+            let place = offset.and_then(|offset| lines.line_of(offset));
             Frame {
-                function: name.unwrap_or_else(|| format!("wasm-function[{index}]")),
-                file: symbol
-                    .and_then(|symbol| symbol.file())
-                    .map(|file| printable(file, NAME_CHARS)),
-                line: symbol.and_then(|symbol| symbol.line()),
-                offset: frame.module_offset().map(|offset| offset as u64),
+                function: frame
+                    .func_name()
+                    .map_or_else(|| format!("wasm-function[{index}]"), demangled),
+                file: place.map(|(file, _)| file.to_owned()),
+                line: place.map(|(_, line)| line),
+                offset,
             }
         })
         .collect()
 }
 
-/// The name as the linker demangled it, without the hash at its end.
+/// A name as its author wrote it, without the hash Rust puts at its end; other languages' as they
+/// stand. Names no longer than [`MESSAGE_BYTES`] are looked into: the component's author chose it.
 fn demangled(name: &str) -> String {
-    let plain = match name.rsplit_once("::h") {
-        Some((plain, hash)) if hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => {
-            plain
-        }
-        _ => name,
-    };
-    printable(plain, NAME_CHARS)
+    let name = start_of(name, MESSAGE_BYTES);
+    printable(&format!("{:#}", rustc_demangle::demangle(name)), NAME_CHARS)
 }

@@ -9,8 +9,11 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::bindings::v0_1::CatalogProcessorPre;
+use crate::debug_sections::without_debug_sections;
 use crate::imports::new_linker;
 use crate::inspect::inspect;
+use crate::line_table::LineTable;
+use crate::packed_code::pack;
 use crate::printable::printable;
 use crate::{Artifact, EngineUse, Rejection, SandboxError, new_engine};
 
@@ -94,13 +97,15 @@ impl Compiler {
     /// [`CompileError::Rejected`] with what to change.
     pub fn compile(&self, bytes: &[u8]) -> Result<Artifact, CompileError> {
         inspect(bytes, &self.limits)?;
-        let component = Component::from_binary(&self.engine, bytes)
+        let compiled = without_debug_sections(bytes);
+        let component = Component::from_binary(&self.engine, &compiled)
             .map_err(|error| Rejection::Compile(shown(&error)))?;
         self.check_contract(&component)?;
         let code = component
             .serialize()
             .map_err(|error| SandboxError::Engine(format!("serialize code: {error:#}")))?;
-        Ok(Artifact::compiled(Digest::of(bytes), code))
+        let packed = pack(code, &LineTable::new(bytes, &compiled));
+        Ok(Artifact::compiled(Digest::of(bytes), packed))
     }
 
     /// Checks the types of all imports and exports: the authority, after the names were checked.

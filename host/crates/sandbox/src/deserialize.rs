@@ -12,15 +12,20 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::Artifact;
+use crate::line_table::LineTable;
+use crate::packed_code::unpack;
 
-/// Makes the component of an artifact.
-pub(crate) fn deserialize(engine: &Engine, artifact: &Artifact) -> wasmtime::Result<Component> {
+/// Makes the component of an artifact, and its table of lines.
+pub(crate) fn deserialize(
+    engine: &Engine,
+    artifact: &Artifact,
+) -> wasmtime::Result<(Component, LineTable)> {
+    let (code, lines) = unpack(artifact.code());
     #[expect(
         unsafe_code,
         reason = "compiled code cannot be checked, only its origin can; see the contract above"
     )]
     // SAFETY: the bytes are our own compiler's output by the contract of `Artifact`.
-    unsafe {
-        Component::deserialize(engine, artifact.code())
-    }
+    let component = unsafe { Component::deserialize(engine, code) }?;
+    Ok((component, lines))
 }

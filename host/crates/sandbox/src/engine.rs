@@ -16,7 +16,7 @@ use wasmtime::{
 use crate::{ENGINE_CEILING, SandboxError, WASM_STACK_BYTES};
 
 /// Number of this configuration, part of every artifact.
-pub const CONFIG_REVISION: u32 = 1;
+pub const CONFIG_REVISION: u32 = 2;
 
 /// The exact wasmtime version. Its own check compares only the major number, so that a security fix
 /// in a patch release would not replace old code by itself.
@@ -58,7 +58,8 @@ pub fn new_engine(usage: EngineUse) -> Result<Engine, SandboxError> {
     config.max_wasm_stack(WASM_STACK_BYTES);
     config
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16))
-        .wasm_backtrace_details(WasmBacktraceDetails::Enable)
+        // Debug sections are split off before; lines come from our own table (`line_table`).
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .native_unwind_info(false);
     config.memory_guaranteed_dense_image_size(16 << 20);
     config

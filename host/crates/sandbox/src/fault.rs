@@ -125,11 +125,11 @@ impl ProcessingError {
 pub struct Frame {
     /// Demangled function name, or `wasm-function[n]` without a name section.
     pub function: String,
-    /// Source file, where the component has DWARF.
+    /// Source file, as its compiler was given it, where the component has debug sections.
     pub file: Option<String>,
     /// Line in it, from 1.
     pub line: Option<u32>,
-    /// Offset in the core module, to be symbolised later.
+    /// Offset in the component that was uploaded, as `wasm-tools addr2line` takes it.
     pub offset: Option<u64>,
 }
 

@@ -12,6 +12,7 @@ use greenroom_model::{Digest, TenantId};
 
 use crate::bindings::v0_1::CatalogProcessorPre;
 use crate::guest_state::GuestState;
+use crate::line_table::LineTable;
 
 /// Whose revision it is; none for those we ship.
 pub type Scope = Option<TenantId>;
@@ -20,6 +21,7 @@ pub type Scope = Option<TenantId>;
 pub struct LoadedProcessor {
     pub(crate) revision: Digest,
     pub(crate) pre: CatalogProcessorPre<GuestState>,
+    pub(crate) lines: LineTable,
     pub(crate) code_bytes: usize,
 }
 

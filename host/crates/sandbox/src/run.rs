@@ -6,17 +6,18 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use greenroom_model::Digest;
 use wasmtime::{Engine, Store, UpdateDeadline};
 
-use crate::bindings::v0_1::{CatalogProcessor, CatalogProcessorPre};
+use crate::bindings::v0_1::CatalogProcessor;
 use crate::classify::classify;
 use crate::guest_state::GuestState;
 use crate::limiter::Limiter;
 use crate::log::Collector;
 use crate::randomness::Randomness;
 use crate::stopwatch::Stopwatch;
-use crate::{CallLimits, CallOutcome, CallReport, Called, GuestFault, SandboxError};
+use crate::{
+    CallLimits, CallOutcome, CallReport, Called, GuestFault, LoadedProcessor, SandboxError,
+};
 
 /// Handles a guest may hold; a guest in Rust holds three.
 const MAX_HANDLES: usize = 1024;
@@ -25,15 +26,15 @@ const MAX_HANDLES: usize = 1024;
 /// become an answer or a fault.
 pub(crate) type GuestResult<T> = wasmtime::Result<Result<T, GuestFault>>;
 
-/// Runs `call` on a fresh instance.
+/// Runs `call` on a fresh instance of `processor`.
 pub(crate) fn run<T>(
     engine: &Engine,
-    pre: &CatalogProcessorPre<GuestState>,
-    revision: Digest,
+    processor: &LoadedProcessor,
     limits: &CallLimits,
     seed: [u8; 32],
     call: impl FnOnce(&CatalogProcessor, &mut Store<GuestState>) -> GuestResult<T>,
 ) -> Result<Called<T>, SandboxError> {
+    let revision = processor.revision;
     let internal = |reason: String| SandboxError::Internal { revision, reason };
     let watch = Stopwatch::start();
     let mut store =
@@ -41,7 +42,7 @@ pub(crate) fn run<T>(
     // A panic of ours in an import unwinds through the guest to here. The store is not used again,
     // so that what it left half done is of no concern.
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let instance = pre.instantiate(&mut store)?;
+        let instance = processor.pre.instantiate(&mut store)?;
         call(&instance, &mut store)
     }));
     let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
@@ -51,7 +52,7 @@ pub(crate) fn run<T>(
         Ok(Ok(Ok(answer))) => CallOutcome::Answered(answer),
         Ok(Ok(Err(fault))) => CallOutcome::Faulted(fault),
         Ok(Err(error)) => {
-            CallOutcome::Faulted(classify(&error, revision, &state.limiter, limits, &log)?)
+            CallOutcome::Faulted(classify(&error, processor, &state.limiter, limits, &log)?)
         }
         Err(panic) => {
             return Err(internal(format!(

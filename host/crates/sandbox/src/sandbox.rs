@@ -22,7 +22,7 @@ use crate::slots::Slots;
 use crate::ticker::start_ticker;
 use crate::{
     Artifact, CallLimits, CallOutcome, CallProcessor, CallReport, Called, Descriptor, EngineUse,
-    SandboxError, StageAnswer, StageCall, new_engine,
+    PoolUse, SandboxError, StageAnswer, StageCall, new_engine,
 };
 
 /// How large a sandbox is.
@@ -35,8 +35,8 @@ pub struct SandboxOptions {
 }
 
 impl Default for SandboxOptions {
-    /// 16 calls and 256 MiB. Compiled code of a processor in Rust is some 300 KiB, with debug
-    /// sections 6 MiB: 40 to 800 revisions.
+    /// 16 calls and 256 MiB. Compiled code of a processor in Rust is 300 KiB to 2 MiB: some hundred
+    /// revisions.
     fn default() -> SandboxOptions {
         SandboxOptions {
             concurrent_calls: 16,
@@ -86,7 +86,7 @@ impl Sandbox {
             revision,
             reason: format!("{error:#}"),
         };
-        let component = deserialize(&self.engine, artifact).map_err(refused)?;
+        let (component, lines) = deserialize(&self.engine, artifact).map_err(refused)?;
         component
             .initialize_copy_on_write_image()
             .map_err(refused)?;
@@ -95,6 +95,7 @@ impl Sandbox {
         let loaded = Arc::new(LoadedProcessor {
             revision,
             pre,
+            lines,
             code_bytes: artifact.code_bytes(),
         });
         self.loaded.insert(scope, &loaded);
@@ -107,6 +108,25 @@ impl Sandbox {
         self.loaded
             .get(scope, revision)
             .or_else(|| self.loaded.get(None, revision))
+    }
+
+    /// What calls hold of the pool now.
+    #[must_use]
+    pub fn pool_use(&self) -> PoolUse {
+        let calls = self.slots.taken().into();
+        let Some(pool) = self.engine.pooling_allocator_metrics() else {
+            return PoolUse {
+                calls,
+                ..PoolUse::default()
+            };
+        };
+        PoolUse {
+            calls,
+            component_instances: pool.component_instances(),
+            core_instances: pool.core_instances(),
+            memories: pool.memories() as u64,
+            tables: pool.tables() as u64,
+        }
     }
 
     /// The sandbox as the orchestrator of one tenant's runs sees it.
@@ -128,18 +148,10 @@ impl Sandbox {
         limits: &CallLimits,
     ) -> Result<Called<Descriptor>, SandboxError> {
         let _slot = self.slots.take();
-        let (pre, revision) = (&processor.pre, processor.revision);
-        run(
-            &self.engine,
-            pre,
-            revision,
-            limits,
-            [0; 32],
-            |guest, store| {
-                let guest = guest.greenroom_processor_processor();
-                Ok(descriptor(guest.call_describe(store)?))
-            },
-        )
+        run(&self.engine, processor, limits, [0; 32], |guest, store| {
+            let guest = guest.greenroom_processor_processor();
+            Ok(descriptor(guest.call_describe(store)?))
+        })
     }
 
     /// Makes one call of a loaded processor.
@@ -160,10 +172,9 @@ impl Sandbox {
             });
         }
         let _slot = self.slots.take();
-        let (pre, revision) = (&processor.pre, processor.revision);
         let reception = Reception::new(limits);
         let given = &*call.request().entity;
-        run(&self.engine, pre, revision, limits, seed, |guest, store| {
+        run(&self.engine, processor, limits, seed, |guest, store| {
             let guest = guest.greenroom_processor_processor();
             Ok(match call {
                 StageCall::PreProcess(given_request) => guest
@@ -217,3 +228,7 @@ impl CallProcessor for ScopedSandbox {
         self.sandbox.call(&loaded, call, limits, seed)
     }
 }
+
+#[cfg(test)]
+#[path = "sandbox/tests.rs"]
+mod tests;

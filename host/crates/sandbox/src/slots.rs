@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 /// Counts free slots.
 #[derive(Debug)]
 pub(crate) struct Slots {
+    count: u32,
     free: Mutex<u32>,
     freed: Condvar,
 }
@@ -17,9 +18,15 @@ pub(crate) struct Slot<'a>(&'a Slots);
 impl Slots {
     pub(crate) fn new(count: u32) -> Slots {
         Slots {
+            count,
             free: Mutex::new(count),
             freed: Condvar::new(),
         }
+    }
+
+    /// Slots that are taken.
+    pub(crate) fn taken(&self) -> u32 {
+        self.count - *self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a slot, waiting for one.

@@ -8,19 +8,8 @@ use greenroom_sandbox::{
 };
 use greenroom_test_artifacts::*;
 
-/// A suite must name every program; this fails to compile when one is missing.
-macro_rules! has_test {
-    ($($name:ident)*) => {
-        #[expect(dead_code, reason = "named to show that a test of each program exists")]
-        fn every_program_has_a_test() {
-            $(let _ = $name as fn();)*
-        }
-    };
-}
-foreach_program!(has_test);
-
 #[test]
-fn loop_forever() {
+pub(crate) fn loop_forever() {
     let program = Program::load(LOOP_FOREVER_COMPONENT);
     let limits = CallLimits {
         fuel: 50_000_000,
@@ -48,7 +37,7 @@ fn loop_forever() {
 }
 
 #[test]
-fn loop_at_start() {
+pub(crate) fn loop_at_start() {
     let program = Program::load(LOOP_AT_START_COMPONENT);
     let kind = program.fault_of(program.call(&request()));
     assert_eq!(
@@ -59,7 +48,7 @@ fn loop_at_start() {
 }
 
 #[test]
-fn loop_over_log() {
+pub(crate) fn loop_over_log() {
     let program = Program::load(LOOP_OVER_LOG_COMPONENT);
     let called = program.call(&request());
     assert!(called.report.log.truncated);
@@ -68,7 +57,7 @@ fn loop_over_log() {
 }
 
 #[test]
-fn grow_memory() {
+pub(crate) fn grow_memory() {
     let program = Program::load(GROW_MEMORY_COMPONENT);
     let called = program.call(&request());
     let peak = called.report.peak_memory_bytes;
@@ -77,7 +66,7 @@ fn grow_memory() {
 }
 
 #[test]
-fn use_memory() {
+pub(crate) fn use_memory() {
     let program = Program::load(USE_MEMORY_COMPONENT);
     let called = program.call(&request().config("32"));
     assert!(called.report.peak_memory_bytes > 32 << 20);
@@ -85,7 +74,7 @@ fn use_memory() {
 }
 
 #[test]
-fn leak_global() {
+pub(crate) fn leak_global() {
     let program = Program::load(LEAK_GLOBAL_COMPONENT);
     for _ in 0..3 {
         assert_eq!(program.said(program.call(&request())), "0");
@@ -93,7 +82,7 @@ fn leak_global() {
 }
 
 #[test]
-fn panics() {
+pub(crate) fn panics() {
     let program = Program::load(PANICS_COMPONENT);
     let called = program.call(&request());
     let said = &called.report.log.lines;
@@ -124,7 +113,7 @@ fn panics() {
 }
 
 #[test]
-fn exit_zero() {
+pub(crate) fn exit_zero() {
     let program = Program::load(EXIT_ZERO_COMPONENT);
     let called = program.call(&request());
     let message = called.outcome.fault().map(|fault| fault.message.clone());
@@ -133,14 +122,14 @@ fn exit_zero() {
 }
 
 #[test]
-fn deep_recursion() {
+pub(crate) fn deep_recursion() {
     let program = Program::load(DEEP_RECURSION_COMPONENT);
     let kind = program.fault_of(program.call(&request()));
     assert_eq!(kind, FaultKind::StackOverflow, "c04");
 }
 
 #[test]
-fn underflow_stack() {
+pub(crate) fn underflow_stack() {
     let program = Program::load(UNDERFLOW_STACK_COMPONENT);
     let called = program.call(&request());
     let frames = called.outcome.fault().map(|fault| fault.backtrace.clone());
@@ -149,7 +138,7 @@ fn underflow_stack() {
 }
 
 #[test]
-fn huge_output() {
+pub(crate) fn huge_output() {
     let program = Program::load(HUGE_OUTPUT_COMPONENT);
     let too_large = |bytes: u64| {
         let called = program.call(&request().config(&bytes.to_string()));
@@ -163,7 +152,7 @@ fn huge_output() {
 }
 
 #[test]
-fn huge_entity() {
+pub(crate) fn huge_entity() {
     let program = Program::load(HUGE_ENTITY_COMPONENT);
     let of = |config: &str| program.call(&request().config(config));
     assert_eq!(
@@ -180,7 +169,7 @@ fn huge_entity() {
 }
 
 #[test]
-fn too_many_emissions() {
+pub(crate) fn too_many_emissions() {
     let program = Program::load(TOO_MANY_EMISSIONS_COMPONENT);
     let of = |count: &str| program.call(&request().config(count));
     assert_eq!(
@@ -197,7 +186,7 @@ fn too_many_emissions() {
 }
 
 #[test]
-fn log_flood() {
+pub(crate) fn log_flood() {
     let program = Program::load(LOG_FLOOD_COMPONENT);
     let called = program.call(&request());
     assert!(
@@ -213,7 +202,7 @@ fn log_flood() {
 }
 
 #[test]
-fn invalid_json() {
+pub(crate) fn invalid_json() {
     let program = Program::load(INVALID_JSON_COMPONENT);
     let deep = "[".repeat(10_000);
     for bad in [
@@ -236,21 +225,21 @@ fn invalid_json() {
 }
 
 #[test]
-fn lie_about_ref() {
+pub(crate) fn lie_about_ref() {
     let program = Program::load(LIE_ABOUT_REF_COMPONENT);
     let kind = program.fault_of(program.call(&request()));
     assert_eq!(kind, FaultKind::InvalidOutput, "c15");
 }
 
 #[test]
-fn change_case() {
+pub(crate) fn change_case() {
     let program = Program::load(CHANGE_CASE_COMPONENT);
     let entity = program.entity(program.call(&request()));
     assert_eq!(entity.kind(), "COMPONENT", "c15: letter case is free");
 }
 
 #[test]
-fn reject() {
+pub(crate) fn reject() {
     let program = Program::load(REJECT_COMPONENT);
     let called = program.call(&request());
     let fault = called.outcome.fault().expect("it rejects");
@@ -260,7 +249,7 @@ fn reject() {
 }
 
 #[test]
-fn refuse() {
+pub(crate) fn refuse() {
     let program = Program::load(REFUSE_COMPONENT);
     assert_eq!(
         program.fault_of(program.call(&request())),
@@ -269,14 +258,14 @@ fn refuse() {
 }
 
 #[test]
-fn want_65_reads() {
+pub(crate) fn want_65_reads() {
     // How many reads a stage may have is the orchestrator's to say; the call just tells.
     let program = Program::load(WANT_65_READS_COMPONENT);
     assert_eq!(program.wants(program.call(&request())).len(), 65);
 }
 
 #[test]
-fn same_want_again() {
+pub(crate) fn same_want_again() {
     let program = Program::load(SAME_WANT_AGAIN_COMPONENT);
     let want = Want::Get("https://example.com/same".to_owned());
     let found = request().read(want.clone(), b"document");
@@ -284,7 +273,7 @@ fn same_want_again() {
 }
 
 #[test]
-fn random_and_time() {
+pub(crate) fn random_and_time() {
     let program = Program::load(RANDOM_AND_TIME_COMPONENT);
     let said = |seed: u8| program.said(program.call(&request().seed(seed)));
     assert_eq!(said(1), said(1), "c13: the same bytes for the same request");
@@ -299,7 +288,7 @@ fn random_and_time() {
 }
 
 #[test]
-fn cache_echo() {
+pub(crate) fn cache_echo() {
     let program = Program::load(CACHE_ECHO_COMPONENT);
     let kept = |call| match program.processed(call).cache {
         Some(cache) => cache,
@@ -313,7 +302,7 @@ fn cache_echo() {
 }
 
 #[test]
-fn emit_relations() {
+pub(crate) fn emit_relations() {
     let program = Program::load(EMIT_RELATIONS_COMPONENT);
     let emissions = program.processed(program.call(&request())).emissions;
     assert!(matches!(&emissions[0], Emission::Relation { r#type, .. } if r#type == "ownedBy"));
@@ -324,7 +313,7 @@ fn emit_relations() {
 }
 
 #[test]
-fn annotate() {
+pub(crate) fn annotate() {
     let program = Program::load(ANNOTATE_COMPONENT);
     let entity = program.entity(program.call(&request()));
     assert_eq!(entity.annotation("example.com/seen"), Some("yes"));
@@ -338,7 +327,7 @@ fn annotate() {
 }
 
 #[test]
-fn slow_cpu() {
+pub(crate) fn slow_cpu() {
     let program = Program::load(SLOW_CPU_COMPONENT);
     let called = program.call(&request());
     assert!(called.outcome.fault().is_none());
@@ -346,7 +335,7 @@ fn slow_cpu() {
 }
 
 #[test]
-fn another_scope_and_an_unknown_revision_are_not_loaded() {
+pub(crate) fn another_scope_and_an_unknown_revision_are_not_loaded() {
     let sandbox = Sandbox::new(SandboxOptions::default()).unwrap();
     let artifact = crate::support::compiled(ANNOTATE_COMPONENT);
     let owner = Some(greenroom_model::TenantId(1));
@@ -368,7 +357,7 @@ fn another_scope_and_an_unknown_revision_are_not_loaded() {
 }
 
 #[test]
-fn more_threads_than_slots_wait_and_are_all_answered() {
+pub(crate) fn more_threads_than_slots_wait_and_are_all_answered() {
     let options = SandboxOptions {
         concurrent_calls: 2,
         ..SandboxOptions::default()

@@ -80,15 +80,26 @@ pub(crate) fn bytes_of(path: &str) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
+/// A component with the module of the text `module` in it, see [`greenroom_test_artifacts::splice`].
+pub(crate) fn with_module(component: &[u8], module: &str, instances: u8) -> Vec<u8> {
+    let module = wat::parse_str(format!("(module {module})")).unwrap();
+    greenroom_test_artifacts::splice::with_module(component, &module, instances)
+}
+
 pub(crate) fn compiled(path: &str) -> Artifact {
     compile(&bytes_of(path), &CompileLimits::default()).unwrap()
 }
 
 impl Program {
     pub(crate) fn load(path: &str) -> Program {
+        Program::of(&bytes_of(path))
+    }
+
+    pub(crate) fn of(component: &[u8]) -> Program {
         static SANDBOX: OnceLock<Arc<Sandbox>> = OnceLock::new();
         let sandbox = SANDBOX.get_or_init(|| Sandbox::new(SandboxOptions::default()).unwrap());
-        let loaded = sandbox.load(None, &compiled(path)).unwrap();
+        let artifact = compile(component, &CompileLimits::default()).unwrap();
+        let loaded = sandbox.load(None, &artifact).unwrap();
         Program {
             sandbox: Arc::clone(sandbox),
             loaded,
@@ -111,6 +122,12 @@ impl Program {
         let (call, seed) = (request.clone().into_call(), [request.seed; 32]);
         self.sandbox
             .call(&self.loaded, &call, limits, seed)
+            .unwrap()
+    }
+
+    pub(crate) fn make(&self, call: &StageCall, limits: &CallLimits) -> Called<StageAnswer> {
+        self.sandbox
+            .call(&self.loaded, call, limits, [0; 32])
             .unwrap()
     }
 

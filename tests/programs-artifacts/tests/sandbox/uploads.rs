@@ -185,6 +185,40 @@ fn a15_an_initialiser_that_never_ends_is_out_of_fuel() {
 }
 
 #[test]
+fn debug_sections_are_split_off_and_a_call_takes_the_same_fuel() {
+    let component = bytes_of(ANNOTATE_COMPONENT);
+    let stripped = greenroom_sandbox::without_debug_sections(&component);
+    assert!(
+        stripped.len() * 5 < component.len(),
+        "{} of {}",
+        stripped.len(),
+        component.len()
+    );
+    let artifact = compiled(ANNOTATE_COMPONENT);
+    assert_eq!(
+        artifact.wasm_digest(),
+        greenroom_model::Digest::of(&component)
+    );
+    assert!(artifact.to_bytes().len() < component.len());
+    println!(
+        "component {}, without debug sections {}, artifact {}, of it code {}",
+        component.len(),
+        stripped.len(),
+        artifact.to_bytes().len(),
+        artifact.code_bytes()
+    );
+    let reports = [&component[..], &stripped].map(|component| {
+        let called = Program::of(component).call(&crate::support::request());
+        (
+            called.outcome,
+            called.report.fuel,
+            called.report.peak_memory_bytes,
+        )
+    });
+    assert_eq!(reports[0], reports[1]);
+}
+
+#[test]
 fn a16_a_descriptor_is_read() {
     let called = Program::load(ANNOTATE_COMPONENT).describe(&CallLimits::default());
     let CallOutcome::Answered(descriptor) = called.outcome else {
