@@ -34,6 +34,7 @@ mod log;
 mod port;
 mod printable;
 mod randomness;
+mod recorded_call;
 mod rejection;
 mod report;
 mod request;
@@ -54,6 +55,10 @@ pub use inspect::check_start;
 pub use limits::{CallLimits, ENGINE_CEILING, LimitError, WASM_STACK_BYTES};
 pub use loaded::{LoadedProcessor, Scope};
 pub use port::CallProcessor;
+pub use recorded_call::{
+    KeptDocuments, RECORDED_CALL_BYTES, RECORDED_CALL_FORMAT, RecordedCall, RecordedCallError,
+    engine_name,
+};
 pub use rejection::Rejection;
 pub use report::{CallLog, CallOutcome, CallReport, Called, LogLevel, LogLine};
 pub use request::{Integration, LocationRequest, Read, ReadOutcome, Request, StageCall, Want};
