@@ -28,7 +28,6 @@ mod guest_state;
 mod imports;
 mod inspect;
 mod limiter;
-mod limits;
 mod loaded;
 mod log;
 mod port;
@@ -47,12 +46,13 @@ mod ticker;
 pub use answer::{Emission, GuestDiagnostic, LocationKey, Position, Processed, StageAnswer};
 pub use artifact::{Artifact, ArtifactError, ArtifactKey};
 pub use compile::{CompileError, CompileLimits, Compiler, compile};
-pub use descriptor::{Descriptor, Matcher, TimeGrain};
+pub use descriptor::{Descriptor, TimeGrain};
 pub use engine::{CONFIG_REVISION, EngineUse, WASMTIME_VERSION, new_engine};
 pub use error::SandboxError;
 pub use fault::{FaultKind, Frame, GuestFault, ProcessingError};
 pub use inspect::check_start;
-pub use limits::{CallLimits, ENGINE_CEILING, LimitError, WASM_STACK_BYTES};
+// Plain data that the API checks settings with, so it lives where everybody can see it.
+pub use greenroom_model::{CallLimits, ENGINE_CEILING, LimitError, Matcher, WASM_STACK_BYTES};
 pub use loaded::{LoadedProcessor, Scope};
 pub use port::CallProcessor;
 pub use recorded_call::{
