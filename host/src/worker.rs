@@ -13,6 +13,7 @@ mod loops;
 mod read_source;
 mod recorder;
 mod revalidation;
+mod revision_runs;
 mod runs;
 mod thread_queue;
 mod worker_process;

@@ -6,6 +6,7 @@ use greenroom_storage::{RevisionState, Storage};
 
 use super::Artifacts;
 use super::compile_child::CompileFailure;
+use crate::config_schema::ConfigSchema;
 
 /// The state a revision gets; an error is ours and is tried again.
 pub(crate) async fn inspect(
@@ -61,6 +62,10 @@ async fn judge(
         .map_err(|error| failed(&error))?;
     match called.outcome {
         CallOutcome::Answered(descriptor) => {
+            if let Some(schema) = &descriptor.config_schema {
+                ConfigSchema::parse(schema)
+                    .map_err(|error| CompileFailure::Rejected(error.to_string()))?;
+            }
             serde_json::to_string(&descriptor).map_err(|error| failed(&error))
         }
         CallOutcome::Faulted(fault) => Err(CompileFailure::Rejected(format!(

@@ -15,6 +15,7 @@ mod call;
 mod collect;
 mod job;
 mod matching;
+mod observed;
 mod outcome;
 mod pipeline;
 mod read_location;
@@ -24,6 +25,7 @@ mod state;
 mod trace;
 
 pub use job::{Job, Step, WantedReads};
+pub use observed::{CallCost, Observed, ObservedCall};
 pub use outcome::{EmittedChild, FaultedCall, Outcome, Processed, TracedWant, Verdict};
 pub use pipeline::{Pipeline, PipelineProcessor};
 pub use run::{resume, start};
@@ -32,6 +34,6 @@ pub use trace::outcome_digest;
 
 // What a caller hands in and reads out, so that it need not know the sandbox.
 pub use greenroom_sandbox::{
-    CallLimits, CallProcessor, Descriptor, FaultKind, Integration, Read, ReadOutcome, SandboxError,
-    TimeGrain, Want,
+    CallLimits, CallProcessor, Descriptor, FaultKind, Integration, KeptDocuments, Read,
+    ReadOutcome, RecordedCall, SandboxError, TimeGrain, Want, engine_name,
 };
