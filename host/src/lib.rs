@@ -7,6 +7,7 @@
 pub mod api;
 pub mod commands;
 pub mod config;
+pub mod config_schema;
 pub mod lifecycle;
 pub mod supervisor;
 pub mod telemetry;

@@ -12,6 +12,7 @@ mod loops;
 mod read_source;
 mod recorder;
 mod revalidation;
+mod revision_runs;
 mod runs;
 mod sandbox_children;
 mod sealed_set;

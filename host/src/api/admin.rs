@@ -6,31 +6,97 @@ mod audit;
 mod tenants;
 mod tokens;
 
-use axum::Router;
-use axum::routing::{delete, get};
+use super::operation_doc::{Content, Doc, QueryKind};
+use super::routes::Routes;
 
-use super::state::ApiState;
+/// The routes.
+pub(super) fn routes() -> Routes {
+    tenant_routes().and(token_routes()).and(audit_routes())
+}
 
-/// The routes, relative to `/admin`.
-pub(super) fn routes() -> Router<ApiState> {
-    Router::new()
-        .route(
-            "/tenants",
-            get(tenants::list_tenants).post(tenants::create_tenant),
+fn tenant_routes() -> Routes {
+    Routes::below("/admin/tenants")
+        .get(
+            "",
+            tenants::list_tenants,
+            Doc::new("All tenants.").json(200, "Items", "By name."),
         )
-        .route("/tenants/{tenant}", delete(tenants::delete_tenant))
-        .route(
+        .post(
+            "",
+            tenants::create_tenant,
+            Doc::new("Creates a tenant.")
+                .body(Content::Json("NewTenant"))
+                .json(201, "Tenant", "It is there.")
+                .conflict("There is one of that name."),
+        )
+        .delete(
+            "/{tenant}",
+            tenants::delete_tenant,
+            Doc::new("Deletes a tenant with everything in it.")
+                .empty(204, "It is gone.")
+                .missing("No tenant of that name."),
+        )
+}
+
+fn token_routes() -> Routes {
+    let list = |summary| Doc::new(summary).json(200, "Items", "Without their secrets.");
+    let create = |summary| {
+        Doc::new(summary).body(Content::Json("NewToken")).json(
+            201,
+            "Token",
+            "The secret is in this answer and nowhere else.",
+        )
+    };
+    let revoke = |summary| {
+        Doc::new(summary)
+            .empty(204, "It acts no more, everywhere within 5 s.")
+            .missing("No token of that id.")
+    };
+    Routes::below("/admin")
+        .get(
             "/tenants/{tenant}/tokens",
-            get(tokens::list_tenant_tokens).post(tokens::create_tenant_token),
+            tokens::list_tenant_tokens,
+            list("The tokens of a tenant."),
         )
-        .route(
+        .post(
+            "/tenants/{tenant}/tokens",
+            tokens::create_tenant_token,
+            create("Makes a token of a tenant."),
+        )
+        .delete(
             "/tenants/{tenant}/tokens/{id}",
-            delete(tokens::revoke_tenant_token),
+            tokens::revoke_tenant_token,
+            revoke("Revokes a token of a tenant."),
         )
-        .route(
+        .get(
             "/tokens",
-            get(tokens::list_operator_tokens).post(tokens::create_operator_token),
+            tokens::list_operator_tokens,
+            list("The tokens of operators."),
         )
-        .route("/tokens/{id}", delete(tokens::revoke_operator_token))
-        .route("/audit", get(audit::list_audit))
+        .post(
+            "/tokens",
+            tokens::create_operator_token,
+            create("Makes an operator's token."),
+        )
+        .delete(
+            "/tokens/{id}",
+            tokens::revoke_operator_token,
+            revoke("Revokes an operator's token."),
+        )
+}
+
+fn audit_routes() -> Routes {
+    Routes::below("/admin").get(
+        "/audit",
+        audit::list_audit,
+        Doc::new("Who changed what, newest first.")
+            .query("tenant", QueryKind::Text, "Only what concerns this tenant.")
+            .query(
+                "limit",
+                QueryKind::Number(1),
+                "Most records, 100 if not said and 1 000 at most.",
+            )
+            .json(200, "Items", "The records.")
+            .missing("No tenant of that name."),
+    )
 }

@@ -114,6 +114,19 @@ impl FromRequest<ApiState> for LargeJsonBody {
     }
 }
 
+/// A JSON object body that holds one entity: 4 MiB of it (DESIGN §3.2), a configuration and what is around them.
+pub(crate) struct EntityJsonBody(pub(crate) Option<Map<String, Value>>);
+
+impl FromRequest<ApiState> for EntityJsonBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &ApiState) -> Result<Self, ApiError> {
+        read_json(request, 4 * 1024 * 1024 + 128 * 1024)
+            .await
+            .map(Self)
+    }
+}
+
 async fn read_json(
     request: Request,
     cap_bytes: usize,

@@ -2,8 +2,9 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use greenroom_model::ProcessorName;
 use greenroom_storage::FaultRecord;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -29,7 +30,10 @@ fn body_of(fault: &FaultRecord) -> Value {
     body["backtrace"] = stored(&fault.backtrace);
     body["log"] = stored(&fault.log);
     if let Some(request) = &fault.request {
-        body["request"] = stored(request);
+        body["request"] = match stored(request) {
+            Value::Object(mut recorded) => recorded.remove("call").unwrap_or_default(),
+            other => other,
+        };
     }
     body
 }
@@ -67,15 +71,48 @@ pub(super) async fn find_fault(
     params: Params,
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
+    let (_, fault) = find(&state, &access, &path).await?;
+    Ok(extract::json(StatusCode::OK, &body_of(&fault)))
+}
+
+/// `GET …/processors/{name}/faults/{id}/request`: the recorded call as a file, which `greenroom processor replay` takes.
+pub(super) async fn download_fault_request(
+    access: Access<Admin>,
+    State(state): State<ApiState>,
+    Segments(path): Segments<FaultPath>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    params.only(&[])?;
+    let (name, fault) = find(&state, &access, &path).await?;
+    let recorded = fault.request.ok_or_else(|| {
+        ApiError::not_found(
+            "The request of this fault is no longer kept: newer faults of the processor needed its room",
+        )
+    })?;
+    let mut response = extract::json_text(StatusCode::OK, recorded);
+    let file = format!("attachment; filename=\"{name}-{}.json\"", fault.id);
+    let file = HeaderValue::from_str(&file)
+        .map_err(|error| ApiError::internal(format!("name a download: {error}")))?;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_DISPOSITION, file);
+    Ok(response)
+}
+
+async fn find(
+    state: &ApiState,
+    access: &Access<Admin>,
+    path: &FaultPath,
+) -> Result<(ProcessorName, FaultRecord), ApiError> {
     let name = named(&path.name)?;
-    match state
+    let fault = state
         .storage
         .find_fault(access.tenant, &name, &path.id)
-        .await?
-    {
-        Some(fault) => Ok(extract::json(StatusCode::OK, &body_of(&fault))),
+        .await?;
+    match fault {
+        Some(fault) => Ok((name, fault)),
         None => Err(ApiError::not_found(
-            "No fault of that id; the last 100 of a processor are kept",
+            "No fault of that id; the last 100 of a processor are kept, for 30 days",
         )),
     }
 }

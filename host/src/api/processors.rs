@@ -1,27 +1,24 @@
-//! `/tenants/{tenant}/processors`: create, list, find, change the settings, delete.
+//! `/tenants/{tenant}/processors`: create, list, find, delete.
 //!
-//! A processor is a name with settings; its code is uploaded as revisions (`revisions`). Bundled names are not to be had.
+//! A processor is a name with settings (`settings`); its code is uploaded as revisions (`upload`, `revisions`). Bundled
+//! names are not to be had.
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use greenroom_model::ProcessorName;
-use greenroom_storage::{Processor, ProcessorSettings};
+use greenroom_storage::Processor;
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::audit::Deed;
 use super::auth::{Access, Deploy, Read};
-use super::body::{JsonBody, typed};
+use super::body::JsonBody;
 use super::error::ApiError;
+use super::etag::{IfMatch, tagged};
 use super::extract::{self, Params, Segments};
+use super::settings::{put, settings_of};
 use super::state::ApiState;
-
-/// Largest configuration (DESIGN §3.2).
-const MAX_CONFIG_BYTES: usize = 64 * 1024;
-/// Most grants of one processor, and the longest.
-const MAX_GRANTS: usize = 100;
-const MAX_GRANT_BYTES: usize = 2_048;
 
 #[derive(Deserialize)]
 pub(super) struct ProcessorPath {
@@ -74,18 +71,19 @@ pub(super) async fn find_processor(
     params.only(&[])?;
     let name = named(&path.name)?;
     let processor = state.storage.find_processor(access.tenant, &name).await?;
-    Ok(extract::json(
-        StatusCode::OK,
-        &body_of(&processor.ok_or_else(|| no_processor(&name))?),
-    ))
+    let processor = processor.ok_or_else(|| no_processor(&name))?;
+    let response = extract::json(StatusCode::OK, &body_of(&processor));
+    Ok(tagged(response, processor.settings_version))
 }
 
-/// `PUT` or `POST /tenants/{tenant}/processors/{name}`, with settings or without a body: 201 if new, else 200.
+/// `PUT /tenants/{tenant}/processors/{name}`, with settings or without a body: 201 if new, else 200. `If-Match` guards the
+/// settings of a processor that is there.
 pub(super) async fn create_processor(
     access: Access<Deploy>,
     State(state): State<ApiState>,
     Segments(path): Segments<ProcessorPath>,
     params: Params,
+    if_match: IfMatch,
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
@@ -96,73 +94,31 @@ pub(super) async fn create_processor(
         )));
     }
     let settings = body.map(settings_of).transpose()?;
-    let known = state
-        .storage
-        .find_processor(access.tenant, &name)
-        .await?
-        .is_some();
-    let mut processor = state.storage.create_processor(access.tenant, &name).await?;
-    if let Some(settings) = settings {
-        state
-            .storage
-            .put_processor_settings(access.tenant, &name, settings.clone())
-            .await?;
-        processor.settings = settings;
-        state.wakes.outgoing.notify_one();
-    }
-    let mut deed = Deed::new(
-        &access.actor,
-        Some(access.tenant),
-        "create_processor",
-        name.as_str(),
-    );
-    deed.after = Some(json!(processor.settings).to_string());
-    deed.record(&state).await?;
-    let status = if known {
-        StatusCode::OK
-    } else {
-        StatusCode::CREATED
+    let known = state.storage.find_processor(access.tenant, &name).await?;
+    let status = match &known {
+        Some(_) => StatusCode::OK,
+        None if if_match != IfMatch::Absent => return Err(no_processor(&name)),
+        None => StatusCode::CREATED,
     };
-    Ok(extract::json(status, &body_of(&processor)))
-}
-
-/// `PUT /tenants/{tenant}/processors/{name}/settings`
-pub(super) async fn update_processor_settings(
-    access: Access<Deploy>,
-    State(state): State<ApiState>,
-    Segments(path): Segments<ProcessorPath>,
-    params: Params,
-    JsonBody(body): JsonBody,
-) -> Result<Response, ApiError> {
-    params.only(&[])?;
-    let name = named(&path.name)?;
-    let settings = settings_of(body.unwrap_or_default())?;
-    let before = state
-        .storage
-        .find_processor(access.tenant, &name)
-        .await?
-        .ok_or_else(|| no_processor(&name))?;
-    if !state
-        .storage
-        .put_processor_settings(access.tenant, &name, settings.clone())
-        .await?
-    {
-        return Err(no_processor(&name));
+    let mut processor = state.storage.create_processor(access.tenant, &name).await?;
+    let before = processor.settings.clone();
+    if let Some(settings) = settings {
+        let version = put(&state, access.tenant, &processor, &settings, &if_match).await?;
+        (processor.settings, processor.settings_version) = (settings, version);
     }
-    state.wakes.outgoing.notify_one();
-    let mut deed = Deed::new(
-        &access.actor,
-        Some(access.tenant),
-        "update_processor_settings",
-        name.as_str(),
-    );
-    deed.before = Some(json!(before.settings).to_string());
-    deed.after = Some(json!(settings).to_string());
-    deed.record(&state).await?;
-    Ok(extract::json(
-        StatusCode::OK,
-        &body_of(&Processor { settings, ..before }),
-    ))
+    if known.is_none() || before != processor.settings {
+        let mut deed = Deed::new(
+            &access.actor,
+            Some(access.tenant),
+            "create_processor",
+            name.as_str(),
+        );
+        deed.before = known.map(|known| json!(known.settings).to_string());
+        deed.after = Some(json!(processor.settings).to_string());
+        deed.record(&state).await?;
+    }
+    let response = extract::json(status, &body_of(&processor));
+    Ok(tagged(response, processor.settings_version))
 }
 
 /// `DELETE /tenants/{tenant}/processors/{name}`
@@ -187,37 +143,4 @@ pub(super) async fn delete_processor(
     .record(&state)
     .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-fn settings_of(body: Map<String, Value>) -> Result<ProcessorSettings, ApiError> {
-    let settings: ProcessorSettings = typed(Some(body))?;
-    for (name, value) in [("config", &settings.config), ("limits", &settings.limits)] {
-        if value.as_ref().is_some_and(|value| !value.is_object()) {
-            return Err(ApiError::input(format!(
-                "request/body/{name} must be object"
-            )));
-        }
-    }
-    if settings
-        .config
-        .as_ref()
-        .is_some_and(|config| config.to_string().len() > MAX_CONFIG_BYTES)
-    {
-        return Err(ApiError::input(
-            "request/body/config must not be larger than 64 KiB; keep data in a file and read it",
-        ));
-    }
-    let grants = settings.grants.as_deref().unwrap_or_default();
-    let sound = |grant: &String| {
-        let web = grant.starts_with("https://") || grant.starts_with("http://");
-        matches!(grant.as_str(), "location" | "origin") || (web && grant.len() <= MAX_GRANT_BYTES)
-    };
-    if grants.len() > MAX_GRANTS || !grants.iter().all(sound) {
-        let expected =
-            format!("at most {MAX_GRANTS} of `location`, `origin` and https:// prefixes");
-        return Err(ApiError::input(format!(
-            "request/body/grants must be {expected}"
-        )));
-    }
-    Ok(settings)
 }

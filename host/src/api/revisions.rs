@@ -1,30 +1,34 @@
-//! Revisions of a processor: upload, list, activate, roll back (DESIGN §3.3).
-//!
-//! The API stores an upload and has it inspected: it looks at the first eight bytes and at nothing else. An upload that
-//! was accepted lives without its client; one that ends early leaves nothing behind (a07).
+//! Revisions of a processor: list, find, download, delete, activate, roll back (DESIGN §3.3). Uploads are in `upload`.
 
-use axum::extract::{Request, State};
+use axum::body::Body;
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
-use greenroom_model::{Digest, ProcessorName, TenantId};
-use greenroom_storage::{Blob, BlobKind, NewRevision, Processor, Revision, RevisionState, RunKind};
+use greenroom_model::{ProcessorName, TenantId};
+use greenroom_storage::{Blob, BlobKind, Processor, Revision, RevisionDeleted, RevisionState};
 use http::{HeaderValue, StatusCode, header};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use super::audit::Deed;
 use super::auth::{Access, Deploy, Read};
-use super::body::{JsonBody, Pieces, Properties as _, refuse_encoding};
-use super::component_check;
+use super::body::{JsonBody, Properties as _};
 use super::error::ApiError;
+use super::etag::tagged;
 use super::extract::{self, Params, Segments};
 use super::processors::{self, ProcessorPath, named, no_processor};
-use super::runs;
+use super::settings::{check_config, check_config_size, unfit_config};
 use super::state::ApiState;
 
-/// Largest component.
-const MAX_COMPONENT_BYTES: usize = 32 * 1024 * 1024;
+/// The media type of a component.
+const WASM: &str = "application/wasm";
 
-fn body_of(revision: &Revision, current: Option<u32>) -> Value {
+#[derive(Deserialize)]
+pub(super) struct RevisionPath {
+    name: String,
+    number: String,
+}
+
+pub(super) fn body_of(revision: &Revision, current: Option<u32>) -> Value {
     let mut body = json!({
         "number": revision.number,
         "digest": revision.digest,
@@ -47,7 +51,7 @@ fn body_of(revision: &Revision, current: Option<u32>) -> Value {
     body
 }
 
-async fn processor(
+pub(super) async fn processor(
     state: &ApiState,
     tenant: TenantId,
     name: &ProcessorName,
@@ -57,6 +61,55 @@ async fn processor(
         .find_processor(tenant, name)
         .await?
         .ok_or_else(|| no_processor(name))
+}
+
+/// The revision of that number.
+pub(super) async fn revision(
+    state: &ApiState,
+    tenant: TenantId,
+    name: &ProcessorName,
+    number: u64,
+) -> Result<Revision, ApiError> {
+    let found = match u32::try_from(number) {
+        Ok(number) => state.storage.find_revision(tenant, name, number).await?,
+        Err(_) => None,
+    };
+    found.ok_or_else(|| no_revision(name, &number.to_string()))
+}
+
+fn no_revision(name: &ProcessorName, number: &str) -> ApiError {
+    let shown: String = number.chars().take(20).collect();
+    ApiError::not_found(format!("Processor '{name}' has no revision {shown}"))
+}
+
+/// A revision that can run.
+pub(super) fn ready(revision: &Revision) -> Result<(), ApiError> {
+    let number = revision.number;
+    match &revision.state {
+        RevisionState::Ready { .. } => Ok(()),
+        RevisionState::Inspecting => Err(ApiError::conflict(format!(
+            "revision {number} is still being inspected; try again when it is ready"
+        ))),
+        RevisionState::Rejected { reason } => Err(ApiError::conflict(format!(
+            "revision {number} was rejected: {reason}; upload a corrected one"
+        ))),
+    }
+}
+
+/// The processor and the revision in a path.
+async fn at(
+    state: &ApiState,
+    tenant: TenantId,
+    path: &RevisionPath,
+) -> Result<(Processor, Revision), ApiError> {
+    let name = named(&path.name)?;
+    let processor = processor(state, tenant, &name).await?;
+    let number = path
+        .number
+        .parse::<u32>()
+        .map_err(|_| no_revision(&name, &path.number))?;
+    let revision = revision(state, tenant, &name, u64::from(number)).await?;
+    Ok((processor, revision))
 }
 
 /// `GET …/processors/{name}/revisions`, newest first
@@ -77,118 +130,96 @@ pub(super) async fn list_revisions(
     Ok(extract::json(StatusCode::OK, &json!({"items": items})))
 }
 
-/// `POST …/processors/{name}/revisions?wait` with the component's bytes: 201 once `ready` or `rejected`, 202 while
-/// `inspecting`, 200 for known bytes.
-pub(super) async fn upload_revision(
+/// `GET …/processors/{name}/revisions/{number}`
+pub(super) async fn find_revision(
+    access: Access<Read>,
+    State(state): State<ApiState>,
+    Segments(path): Segments<RevisionPath>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    params.only(&[])?;
+    let (processor, revision) = at(&state, access.tenant, &path).await?;
+    Ok(extract::json(
+        StatusCode::OK,
+        &body_of(&revision, processor.current),
+    ))
+}
+
+/// `GET …/processors/{name}/revisions/{number}/component`: the bytes as uploaded
+pub(super) async fn download_component(
     access: Access<Deploy>,
     State(state): State<ApiState>,
-    Segments(path): Segments<ProcessorPath>,
+    Segments(path): Segments<RevisionPath>,
     params: Params,
-    request: Request,
 ) -> Result<Response, ApiError> {
-    let params = params.only(&["wait"])?;
-    let patience = runs::wait_of(&params)?;
-    let name = named(&path.name)?;
-    let current = processor(&state, access.tenant, &name).await?.current;
-    let bytes = component_bytes(request).await?;
-    let digest = Digest::of(&bytes);
-    let known = state.storage.list_revisions(access.tenant, &name).await?;
-    let known = known.into_iter().find(|revision| revision.digest == digest);
-    let (revision, found) = match known {
-        Some(known) => (known, true),
-        None => add(&state, &access, &name, digest, bytes).await?,
+    params.only(&[])?;
+    let (processor, revision) = at(&state, access.tenant, &path).await?;
+    let blob = Blob {
+        kind: BlobKind::Component,
+        digest: revision.digest,
     };
-    if found && revision.state != RevisionState::Inspecting {
-        return Ok(extract::json(StatusCode::OK, &body_of(&revision, current)));
-    }
-    // Bytes known but still `inspecting` are inspected once more: the run of the first upload may be lost.
-    let inspect = json!({"processor": name, "revision": revision.number});
-    let run = runs::start(&state, access.tenant, RunKind::InspectRevision, &inspect).await?;
-    let finished = runs::wait(&state, access.tenant, &run, patience).await?;
-    let revision = state
-        .storage
-        .find_revision(access.tenant, &name, revision.number)
-        .await?;
-    let revision = revision.ok_or_else(|| no_processor(&name))?;
-    let mut body = body_of(&revision, current);
-    if finished.is_some() && revision.state != RevisionState::Inspecting {
-        let status = if found {
-            StatusCode::OK
-        } else {
-            StatusCode::CREATED
-        };
-        return Ok(extract::json(status, &body));
-    }
-    body["run"] = json!(run);
-    let mut response = extract::json(StatusCode::ACCEPTED, &body);
-    if let Some(tenant) = state.storage.find_tenant_by_id(access.tenant).await?
-        && let Ok(address) =
-            HeaderValue::from_str(&format!("/tenants/{}/runs/{}", tenant.name, run.0))
-    {
-        response.headers_mut().insert(header::LOCATION, address);
+    let bytes = state.storage.get_blob(access.tenant, &blob).await?;
+    let bytes = bytes.ok_or_else(|| {
+        ApiError::internal(format!("the component {} is not stored", revision.digest))
+    })?;
+    let mut response = Body::from(bytes).into_response();
+    let file = format!(
+        "attachment; filename=\"{}-{}.wasm\"",
+        processor.name, revision.number
+    );
+    let tag = format!("\"{}\"", revision.digest);
+    for (name, value) in [
+        (header::CONTENT_TYPE, WASM),
+        (header::CONTENT_DISPOSITION, &file),
+        (header::ETAG, &tag),
+    ] {
+        let value = HeaderValue::from_str(value)
+            .map_err(|error| ApiError::internal(format!("a header of a download: {error}")))?;
+        response.headers_mut().insert(name, value);
     }
     Ok(response)
 }
 
-async fn component_bytes(request: Request) -> Result<Vec<u8>, ApiError> {
-    refuse_encoding(request.headers())?;
-    let too_large = || {
-        ApiError::too_large(
-            "a component may have 32 MiB; strip its debug sections or split the processor",
-        )
-    };
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > MAX_COMPONENT_BYTES as u64) {
-        return Err(too_large());
-    }
-    let mut pieces = Pieces::new(request.into_body());
-    let bytes = pieces
-        .collect(MAX_COMPONENT_BYTES)
+/// `DELETE …/processors/{name}/revisions/{number}`: not the current one, and not what a roll-back goes to
+pub(super) async fn delete_revision(
+    access: Access<Deploy>,
+    State(state): State<ApiState>,
+    Segments(path): Segments<RevisionPath>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    params.only(&[])?;
+    let (processor, revision) = at(&state, access.tenant, &path).await?;
+    let (name, number) = (&processor.name, revision.number);
+    match state
+        .storage
+        .delete_revision(access.tenant, name, number)
         .await?
-        .ok_or_else(too_large)?;
-    match component_check::refusal(&bytes) {
-        Some(sentence) => Err(ApiError::input(sentence)),
-        None => Ok(bytes),
+    {
+        RevisionDeleted::Deleted => {}
+        RevisionDeleted::NotFound => return Err(no_revision(name, &path.number)),
+        RevisionDeleted::Current => {
+            return Err(ApiError::conflict(format!(
+                "revision {number} is current; activate another one first"
+            )));
+        }
+        RevisionDeleted::RollBackTarget => {
+            return Err(ApiError::conflict(format!(
+                "revision {number} is what a roll-back goes to; activate another one first"
+            )));
+        }
     }
-}
-
-async fn add(
-    state: &ApiState,
-    access: &Access<Deploy>,
-    name: &ProcessorName,
-    digest: Digest,
-    bytes: Vec<u8>,
-) -> Result<(Revision, bool), ApiError> {
-    let size = bytes.len() as u64;
-    let blob = Blob {
-        kind: BlobKind::Component,
-        digest,
-    };
-    state
-        .storage
-        .put_blob(access.tenant, &blob, Bytes::from(bytes))
-        .await?;
-    let added = state
-        .storage
-        .add_revision(access.tenant, name, &digest, size)
-        .await?;
-    let (revision, known) = match added.ok_or_else(|| no_processor(name))? {
-        NewRevision::Added(revision) => (revision, false),
-        NewRevision::Known(revision) => (revision, true),
-    };
     let mut deed = Deed::new(
         &access.actor,
         Some(access.tenant),
-        "upload_revision",
+        "delete_revision",
         name.as_str(),
     );
-    deed.after = Some(json!({"revision": revision.number, "digest": digest}).to_string());
-    deed.record(state).await?;
-    Ok((revision, known))
+    deed.before = Some(json!({"revision": number, "digest": revision.digest}).to_string());
+    deed.record(&state).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// `POST …/processors/{name}/activate` with `{"revision": n}`
+/// `POST …/processors/{name}/activate` with `{"revision": n}`, and `"config"` where the revision asks for another one
 pub(super) async fn activate_revision(
     access: Access<Deploy>,
     State(state): State<ApiState>,
@@ -202,84 +233,104 @@ pub(super) async fn activate_revision(
     body.required("revision")?;
     let number = body.integer("revision", 1)?.unwrap_or_default();
     let before = processor(&state, access.tenant, &name).await?;
-    let no_revision =
-        || ApiError::not_found(format!("Processor '{name}' has no revision {number}"));
-    let number = u32::try_from(number).map_err(|_| no_revision())?;
-    let revision = state
-        .storage
-        .find_revision(access.tenant, &name, number)
-        .await?
-        .ok_or_else(no_revision)?;
-    match &revision.state {
-        RevisionState::Ready { .. } => {
-            activate(&state, &access, before, number, "activate_revision").await
-        }
-        RevisionState::Inspecting => Err(ApiError::conflict(format!(
-            "revision {number} is still being inspected; activate it when it is ready"
-        ))),
-        RevisionState::Rejected { reason } => Err(ApiError::conflict(format!(
-            "revision {number} was rejected: {reason}; upload a corrected one"
-        ))),
-    }
+    let revision = revision(&state, access.tenant, &name, number).await?;
+    ready(&revision)?;
+    let config = new_config(&body)?;
+    activate(
+        &state,
+        &access,
+        before,
+        &revision,
+        config,
+        "activate_revision",
+    )
+    .await
 }
 
-/// `POST …/processors/{name}/rollback`: the newest older revision that was current before.
+/// `POST …/processors/{name}/rollback`: the newest older revision that was current before. Takes `"config"` as `activate`.
 pub(super) async fn roll_back_revision(
     access: Access<Deploy>,
     State(state): State<ApiState>,
     Segments(path): Segments<ProcessorPath>,
     params: Params,
-    _body: JsonBody,
+    JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
     let name = named(&path.name)?;
     let before = processor(&state, access.tenant, &name).await?;
-    let revisions = state.storage.list_revisions(access.tenant, &name).await?;
-    let older = revisions.iter().find(|revision| {
-        let ready = matches!(revision.state, RevisionState::Ready { .. });
-        ready
-            && revision.activated_at.is_some()
-            && before
-                .current
-                .is_some_and(|current| revision.number < current)
-    });
-    match older.map(|revision| revision.number) {
-        Some(number) => activate(&state, &access, before, number, "roll_back_revision").await,
-        None => Err(ApiError::conflict(
-            "no older revision was current before; activate one by its number",
-        )),
-    }
+    let config = new_config(&body.unwrap_or_default())?;
+    let target = state
+        .storage
+        .find_roll_back_target(access.tenant, &name)
+        .await?;
+    let target = target.ok_or_else(|| {
+        ApiError::conflict("no older revision was current before; activate one by its number")
+    })?;
+    activate(
+        &state,
+        &access,
+        before,
+        &target,
+        config,
+        "roll_back_revision",
+    )
+    .await
+}
+
+fn new_config(body: &Map<String, Value>) -> Result<Option<Value>, ApiError> {
+    let config = body.get("config");
+    config.map_or(Ok(()), check_config_size)?;
+    Ok(config.cloned())
 }
 
 async fn activate(
     state: &ApiState,
     access: &Access<Deploy>,
     before: Processor,
-    number: u32,
+    revision: &Revision,
+    config: Option<Value>,
     action: &'static str,
 ) -> Result<Response, ApiError> {
-    if !state
-        .storage
-        .activate_revision(access.tenant, &before.name, number)
-        .await?
-    {
+    let (name, number) = (&before.name, revision.number);
+    match &config {
+        Some(config) => check_config(revision, Some(config))
+            .map_err(|wrong| ApiError::input(format!("request/body/{wrong}")))?,
+        None => check_config(revision, before.settings.config.as_ref())
+            .map_err(|wrong| unfit_config(name, number, &wrong))?,
+    }
+    let activated = match config {
+        None => {
+            state
+                .storage
+                .activate_revision(access.tenant, name, number)
+                .await?
+        }
+        Some(config) => {
+            state
+                .storage
+                .activate_revision_with_config(access.tenant, name, number, config)
+                .await?
+        }
+    };
+    if !activated {
         return Err(ApiError::conflict(format!(
             "revision {number} is not ready"
         )));
     }
     state.wakes.outgoing.notify_one();
-    let mut deed = Deed::new(
-        &access.actor,
-        Some(access.tenant),
-        action,
-        before.name.as_str(),
-    );
-    deed.before = Some(json!({"current": before.current}).to_string());
-    deed.after = Some(json!({"current": number}).to_string());
-    deed.record(state).await?;
-    let now = Processor {
-        current: Some(number),
-        ..before
+    let now = processor(state, access.tenant, name).await?;
+    let mut deed = Deed::new(&access.actor, Some(access.tenant), action, name.as_str());
+    let noted = |current: Option<u32>, processor: &Processor| {
+        let mut noted = json!({"current": current});
+        if before.settings.config != now.settings.config {
+            noted["config"] = json!(processor.settings.config);
+        }
+        Some(noted.to_string())
     };
-    Ok(extract::json(StatusCode::OK, &processors::body_of(&now)).into_response())
+    deed.before = noted(before.current, &before);
+    deed.after = noted(Some(number), &now);
+    deed.record(state).await?;
+    let version = now.settings_version;
+    let body = processors::body_of(&now);
+    Ok(tagged(extract::json(StatusCode::OK, &body), version))
 }

@@ -1,4 +1,4 @@
-//! All routes, grouped by audience.
+//! All routes, grouped by audience; the tables themselves are beside this file (`catalog`, `tenant_routes`, `admin`).
 //!
 //! Layers, from the outside: counting, then rendering of errors. A path that is not here is 404: without a body below the
 //! catalog mount, as Backstage answers there, and with one elsewhere. A wrong method is treated alike.
@@ -7,15 +7,13 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post, put};
 use http::StatusCode;
 
 use super::error::{ApiError, mount_end, render};
+use super::operation_doc::{Content, Doc};
+use super::routes::{Operation, Routes};
 use super::state::{ApiParts, ApiState};
-use super::{
-    admin, catalog, faults, index, metrics, mutations, probes, processing, processors, revisions,
-    runs,
-};
+use super::{admin, catalog, index, metrics, openapi, probes, tenant_routes};
 
 /// Everything tenants and operators use, probes included. Starts the edge's tasks (following the change logs, watching
 /// storage) on the lifecycle; must be called within a tokio runtime.
@@ -30,12 +28,9 @@ pub fn router(parts: ApiParts) -> Router {
     state
         .lifecycle
         .spawn(probes::watch(state.clone(), state.lifecycle.stopping()));
-    let api = Router::new()
-        .nest("/tenants/{tenant}/api/catalog", catalog::routes())
-        .nest("/tenants/{tenant}", tenant_routes())
-        .nest("/admin", admin::routes())
-        .merge(probe_routes());
-    finish(api, &state)
+    let document = openapi::document(&operations()).to_string();
+    let _ = state.openapi.set(document.into());
+    finish(api_routes(), &state)
 }
 
 /// Probes and `/metrics`, for a listener of its own. Watches storage by itself; must be called within a tokio runtime.
@@ -44,79 +39,64 @@ pub fn operations_router(parts: ApiParts) -> Router {
     state
         .lifecycle
         .spawn(probes::watch(state.clone(), state.lifecycle.stopping()));
-    finish(
-        probe_routes().route("/metrics", get(metrics::show_metrics)),
-        &state,
+    finish(probe_routes().and(metrics_routes()), &state)
+}
+
+fn api_routes() -> Routes {
+    catalog::routes()
+        .and(tenant_routes::routes())
+        .and(admin::routes())
+        .and(probe_routes())
+        .and(openapi::routes())
+}
+
+/// Every operation of both listeners.
+pub(super) fn operations() -> Vec<Operation> {
+    api_routes().and(metrics_routes()).into_parts().1
+}
+
+fn probe_routes() -> Routes {
+    let probe = |summary| {
+        Doc::new(summary).json(200, "Probe", "Yes.").json(
+            503,
+            "Probe",
+            "No; the body names the check that failed.",
+        )
+    };
+    Routes::below("/.backstage/health/v1")
+        .get(
+            "/liveness",
+            probes::show_liveness,
+            probe("Whether the process makes progress."),
+        )
+        .get(
+            "/readiness",
+            probes::show_readiness,
+            probe("Whether it can answer; trouble of workers is in the body only."),
+        )
+        .get(
+            "/startup",
+            probes::show_startup,
+            probe("Whether it has started."),
+        )
+}
+
+fn metrics_routes() -> Routes {
+    Routes::below("").get(
+        "/metrics",
+        metrics::show_metrics,
+        Doc::new("Figures for Prometheus, on the operations listener.").answer(
+            200,
+            Some(Content::Media("application/openmetrics-text")),
+            "OpenMetrics text.",
+        ),
     )
 }
 
-fn tenant_routes() -> Router<ApiState> {
-    Router::new()
-        .route(
-            "/providers/{name}/mutations",
-            post(mutations::apply_mutation),
-        )
-        .route("/processing", get(processing::list_processing))
-        .route("/processing/conflicts", get(processing::list_conflicts))
-        .route("/processing/{ref}", get(processing::find_processing))
-        .route("/processing/{ref}/refresh", post(processing::force_refresh))
-        .route(
-            "/processing/{ref}/redrive",
-            post(processing::redrive_entity),
-        )
-        .route(
-            "/processing/{kind}/{namespace}/{name}",
-            get(processing::find_processing),
-        )
-        .route(
-            "/processing/{kind}/{namespace}/{name}/refresh",
-            post(processing::force_refresh),
-        )
-        .route(
-            "/processing/{kind}/{namespace}/{name}/redrive",
-            post(processing::redrive_entity),
-        )
-        .route("/processors", get(processors::list_processors))
-        .route(
-            "/processors/{name}",
-            get(processors::find_processor)
-                .put(processors::create_processor)
-                .post(processors::create_processor)
-                .delete(processors::delete_processor),
-        )
-        .route(
-            "/processors/{name}/settings",
-            put(processors::update_processor_settings),
-        )
-        .route(
-            "/processors/{name}/revisions",
-            get(revisions::list_revisions).post(revisions::upload_revision),
-        )
-        .route(
-            "/processors/{name}/activate",
-            post(revisions::activate_revision),
-        )
-        .route(
-            "/processors/{name}/rollback",
-            post(revisions::roll_back_revision),
-        )
-        .route("/processors/{name}/faults", get(faults::list_faults))
-        .route("/processors/{name}/faults/{id}", get(faults::find_fault))
-        .route("/runs/{id}", get(runs::find_run))
-}
-
-fn probe_routes() -> Router<ApiState> {
-    Router::new()
-        .route("/.backstage/health/v1/liveness", get(probes::show_liveness))
-        .route(
-            "/.backstage/health/v1/readiness",
-            get(probes::show_readiness),
-        )
-        .route("/.backstage/health/v1/startup", get(probes::show_startup))
-}
-
-fn finish(router: Router<ApiState>, state: &ApiState) -> Router {
-    router
+fn finish(routes: Routes, state: &ApiState) -> Router {
+    routes
+        .into_parts()
+        .0
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
         .layer(from_fn(render))

@@ -7,14 +7,14 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use greenroom_model::TenantId;
 use greenroom_storage::{NewRun, Run, RunId, RunKind, RunState};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::auth::{Access, Read};
+use super::auth::{Access, Deploy, Read};
 use super::error::ApiError;
 use super::extract::{self, Params, Segments};
 use super::state::ApiState;
@@ -25,6 +25,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 const MAX_WAIT_S: u64 = 60;
 /// Requests of one tenant that may wait at a time.
 const MAX_WAITING: usize = 8;
+/// Runs of one kind of one tenant that may be unfinished, those that are waited for and those that live by themselves.
+const MAX_UNFINISHED: u32 = 8;
 /// First and longest pause between two looks at a run; a wake-up ends a pause.
 const LOOK_LEAST: Duration = Duration::from_millis(10);
 const LOOK_MOST: Duration = Duration::from_millis(100);
@@ -122,6 +124,78 @@ pub(crate) async fn ask(
     }
 }
 
+/// Runs something for a route of ours: its result within `patience`, else 202 with its address. A client that leaves
+/// before it is answered cancels the run; one that was accepted lives without its client.
+pub(crate) async fn answer_or_accept(
+    state: &ApiState,
+    tenant: TenantId,
+    kind: RunKind,
+    request: &Value,
+    patience: Duration,
+) -> Result<Response, ApiError> {
+    let _place = Place::take(state, tenant)?;
+    let id = RunId(uuid::Uuid::new_v4().to_string());
+    let run = NewRun {
+        id: id.clone(),
+        kind,
+        request: request.to_string(),
+    };
+    if !state
+        .storage
+        .create_bounded_run(tenant, run, MAX_UNFINISHED)
+        .await?
+    {
+        return Err(ApiError::too_many(format!(
+            "{MAX_UNFINISHED} runs of this kind are unfinished in this tenant; wait for one of them"
+        )));
+    }
+    state.wakes.outgoing.notify_one();
+    let mut leaving = CancelOnDrop {
+        state: state.clone(),
+        tenant,
+        id: Some(id.clone()),
+    };
+    let result = wait(state, tenant, &id, patience).await?;
+    leaving.id = None;
+    match result {
+        Some(result) => answered(&result),
+        None => accepted(state, tenant, &id, json!({"run": id})).await,
+    }
+}
+
+/// 202 with the address of a run.
+pub(crate) async fn accepted(
+    state: &ApiState,
+    tenant: TenantId,
+    id: &RunId,
+    body: Value,
+) -> Result<Response, ApiError> {
+    let mut response = extract::json(StatusCode::ACCEPTED, &body);
+    if let Some(tenant) = state.storage.find_tenant_by_id(tenant).await?
+        && let Ok(address) =
+            HeaderValue::from_str(&format!("/tenants/{}/runs/{}", tenant.name, id.0))
+    {
+        response.headers_mut().insert(header::LOCATION, address);
+    }
+    Ok(response)
+}
+
+/// The result of a run as its own answer: a worker may have refused the run, or could not carry it out.
+fn answered(result: &Value) -> Result<Response, ApiError> {
+    if let Some(reason) = result.get("unavailable").and_then(Value::as_str) {
+        return Err(ApiError::unavailable(format!("{reason}; try again")));
+    }
+    let Some(refused) = result.get("refused") else {
+        return Ok(extract::json(StatusCode::OK, result));
+    };
+    let message = refused["message"].as_str().unwrap_or_default();
+    Err(match refused["name"].as_str() {
+        Some("NotFoundError") => ApiError::not_found(message),
+        Some("ConflictError") => ApiError::conflict(message),
+        _ => ApiError::input(message),
+    })
+}
+
 /// One of a tenant's places to wait in.
 struct Place {
     state: ApiState,
@@ -205,8 +279,7 @@ pub(crate) async fn find_run(
         .storage
         .find_run(access.tenant, &RunId(path.id))
         .await?;
-    let run =
-        run.ok_or_else(|| ApiError::not_found("No run of that id; runs are kept for 24 h"))?;
+    let run = run.ok_or_else(no_run)?;
     let result = run
         .result
         .as_deref()
@@ -215,4 +288,24 @@ pub(crate) async fn find_run(
         "id": run.id, "kind": run.kind, "state": run.state, "createdAt": run.created_at, "result": result,
     });
     Ok(extract::json(StatusCode::OK, &body))
+}
+
+/// `DELETE /tenants/{tenant}/runs/{id}`: a run that is not done is not carried out, or given up at its next step.
+pub(crate) async fn cancel_run(
+    access: Access<Deploy>,
+    State(state): State<ApiState>,
+    Segments(path): Segments<RunPath>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    params.only(&[])?;
+    let id = RunId(path.id);
+    if state.storage.find_run(access.tenant, &id).await?.is_none() {
+        return Err(no_run());
+    }
+    state.storage.cancel_run(access.tenant, &id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn no_run() -> ApiError {
+    ApiError::not_found("No run of that id; runs are kept for 24 h")
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use greenroom_model::{Clock, ProcessorName, TenantId};
 use greenroom_storage::Storage;
@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) metrics: Arc<ApiMetrics>,
     pub(crate) storage_watch: Arc<StorageWatch>,
+    /// `/openapi.json`, written when the router is made.
+    pub(crate) openapi: OnceLock<Arc<str>>,
     /// Requests that wait for a run, by tenant.
     pub(crate) waiting_runs: Mutex<HashMap<TenantId, usize>>,
     /// The number of the newest mutation of each provider (h21: the later start wins).
@@ -70,6 +72,7 @@ impl ApiState {
             indexes,
             metrics,
             storage_watch: Arc::default(),
+            openapi: OnceLock::new(),
             waiting_runs: Mutex::default(),
             newest_mutation: Mutex::default(),
         }))

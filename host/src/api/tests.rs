@@ -3,5 +3,11 @@
 mod access;
 mod admin;
 mod catalog;
+mod documented;
+mod faults;
 mod host;
+mod openapi;
 mod processors;
+mod revision_runs;
+mod revisions;
+mod settings;

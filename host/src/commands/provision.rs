@@ -76,6 +76,7 @@ fn settings(section: &TenantSection) -> TenantConfig {
             .iter()
             .map(|(r#type, list)| (r#type.clone(), hosts(list)))
             .collect(),
+        faults: section.faults.clone(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use greenroom_model::rules::{AllowedKind, CatalogRules};
+use greenroom_processing::FaultSettings;
 use greenroom_reader::{IntegrationConfig, ReadingAllow};
 use serde::Deserialize;
 
@@ -16,6 +17,8 @@ pub struct TenantSection {
     pub reading: ReadingSection,
     /// `integrations`: by type, a list of hosts.
     pub integrations: BTreeMap<String, Vec<IntegrationHost>>,
+    /// `faults`; a key of ours.
+    pub faults: FaultSettings,
 }
 
 /// `catalog` of app-config.

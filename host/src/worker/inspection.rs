@@ -7,6 +7,7 @@ use greenroom_storage::{RevisionState, Storage};
 
 use super::{Artifacts, Describe};
 use super::compile_child::CompileFailure;
+use crate::config_schema::ConfigSchema;
 
 /// The state a revision gets; an error is ours and is tried again.
 pub(crate) async fn inspect(
@@ -59,6 +60,10 @@ async fn judge(
         .map_err(|error| failed(&error))?;
     match called.outcome {
         CallOutcome::Answered(descriptor) => {
+            if let Some(schema) = &descriptor.config_schema {
+                ConfigSchema::parse(schema)
+                    .map_err(|error| CompileFailure::Rejected(error.to_string()))?;
+            }
             serde_json::to_string(&descriptor).map_err(|error| failed(&error))
         }
         CallOutcome::Faulted(fault) => Err(CompileFailure::Rejected(format!(

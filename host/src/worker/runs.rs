@@ -60,10 +60,12 @@ impl RunLoop {
     pub(crate) async fn run(self, mut stopping: Stopping) {
         let this = Arc::new(self);
         let mut in_flight = JoinSet::new();
+        let mut previews = JoinSet::new();
         let mut seen = 0;
         while !stopping.is_stopping() {
             let woken = this.wakes.incoming.notified();
             while in_flight.try_join_next().is_some() {}
+            while previews.try_join_next().is_some() {}
             let free = u32::try_from(AT_ONCE - in_flight.len().min(AT_ONCE)).unwrap_or(0);
             let runs = match free {
                 0 => Vec::new(),
@@ -78,7 +80,12 @@ impl RunLoop {
             };
             for run in runs {
                 let this = Arc::clone(&this);
-                in_flight.spawn(async move { this.one(run).await });
+                // A preview may run for an hour and waits for the others: it takes no place of what is quick.
+                let set = match run.kind {
+                    RunKind::PreviewRevision => &mut previews,
+                    _ => &mut in_flight,
+                };
+                set.spawn(async move { this.one(run).await });
             }
             let full = free == 0;
             let mut quiet = stopping.clone();
@@ -95,6 +102,8 @@ impl RunLoop {
             RunKind::ValidateEntity => self.validate(&run).await,
             RunKind::DryRunLocation => self.dry_run(&run).await,
             RunKind::InspectRevision => self.inspect(&run).await,
+            RunKind::DryRunRevision => self.dry_run_revision(&run).await,
+            RunKind::PreviewRevision => self.preview_revision(&run).await,
         };
         let result = result.unwrap_or_else(|reason| {
             warn!(

@@ -196,6 +196,59 @@ impl Client {
         }
     }
 
+    /// The bytes behind a path, such as a component.
+    ///
+    /// # Panics
+    /// If there is no good answer within the bound.
+    pub async fn download(&self, path: &str) -> Vec<u8> {
+        let reply = self.request(Method::GET, path).send().await;
+        let reply = reply.and_then(reqwest::Response::error_for_status);
+        let bytes = reply.expect("a good answer").bytes().await;
+        bytes.expect("a whole body").to_vec()
+    }
+
+    /// The entity tag of what is behind a path.
+    ///
+    /// # Panics
+    /// If there is no answer within the bound, or it has no tag.
+    pub async fn etag(&self, path: &str) -> String {
+        let reply = self.request(Method::GET, path).send().await;
+        let reply = reply.expect("an answer");
+        let tag = reply.headers().get("etag").expect("an entity tag");
+        tag.to_str().expect("a printable tag").to_owned()
+    }
+
+    /// One request with headers of its own.
+    ///
+    /// # Panics
+    /// If there is no answer within the bound.
+    pub async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Reply {
+        let request = headers
+            .iter()
+            .fold(self.request(method, path), |request, (name, value)| {
+                request.header(*name, *value)
+            });
+        let reply = request.body(body).send().await.expect("an answer");
+        Reply {
+            status: reply.status().as_u16(),
+            body: reply.text().await.expect("a whole body"),
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.origin));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
     /// One request.
     ///
     /// # Panics
@@ -216,10 +269,7 @@ impl Client {
         path: &str,
         body: Option<(&str, Vec<u8>)>,
     ) -> Result<Reply, reqwest::Error> {
-        let mut request = self.http.request(method, format!("{}{path}", self.origin));
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
+        let mut request = self.request(method, path);
         if let Some((content_type, bytes)) = body {
             request = request.header(CONTENT_TYPE, content_type).body(bytes);
         }

@@ -16,8 +16,10 @@ mod entity_ref;
 mod envelope;
 pub mod filter;
 mod ids;
+mod limits;
 pub mod location;
 mod location_ref;
+mod matcher;
 pub mod policy;
 mod relation;
 pub mod rules;
@@ -32,5 +34,10 @@ pub use entity::Entity;
 pub use entity_ref::{DEFAULT_NAMESPACE, EntityRef, RefError};
 pub use envelope::{EnvelopeError, MAX_DEPTH};
 pub use ids::{EntityUid, MAX_NAME_CHARS, NameError, ProcessorName, TenantId, TenantName};
+pub use limits::{CallLimits, ENGINE_CEILING, LimitError, PartialLimitError, WASM_STACK_BYTES};
 pub use location_ref::{LocationRef, LocationRefError, is_script_url};
+pub use matcher::{
+    MAX_MATCHER_VALUE_BYTES, MAX_MATCHER_VALUES, Matcher, SubscriptionError, check_matcher_values,
+    check_subscription,
+};
 pub use relation::{Presence, Relation};

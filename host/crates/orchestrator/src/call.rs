@@ -4,14 +4,21 @@ use std::sync::Arc;
 
 use greenroom_model::{LocationRef, Presence, Stage};
 use greenroom_sandbox::{
-    CallOutcome, CallProcessor, CallReport, GuestFault, LocationRequest, Request, SandboxError,
-    StageAnswer, StageCall,
+    CallLimits, CallOutcome, CallProcessor, CallReport, GuestFault, LocationRequest, Request,
+    SandboxError, StageAnswer, StageCall,
 };
 
 use crate::outcome::FaultedCall;
 use crate::pipeline::{Pipeline, PipelineProcessor};
 use crate::seed::seed;
 use crate::state::Suspended;
+
+/// A call as it was made, kept for the case that it faults.
+struct Made {
+    call: StageCall,
+    limits: CallLimits,
+    seed: [u8; 32],
+}
 
 /// How a stage of one processor ended, or that it needs reads.
 pub(crate) enum CallEnd {
@@ -34,15 +41,6 @@ pub(crate) fn call(
 ) -> Result<CallEnd, SandboxError> {
     loop {
         let call = build(state, pipeline, processor, stage, target);
-        if let Some(broken) = state.step.broken.take() {
-            return Ok(faulted(
-                state,
-                processor,
-                broken,
-                CallReport::default(),
-                call,
-            ));
-        }
         let limits = state.step.left(&processor.limits);
         let seed = seed(
             &state.tenant_secret,
@@ -50,13 +48,26 @@ pub(crate) fn call(
             stage,
             &state.entity_ref,
         );
-        let called = calls.call(&processor.revision, &call, &limits, seed)?;
+        let made = Made { call, limits, seed };
+        if let Some(broken) = state.step.broken.take() {
+            return Ok(faulted(
+                state,
+                processor,
+                broken,
+                CallReport::default(),
+                made,
+            ));
+        }
+        let called = calls.call(&processor.revision, &made.call, &limits, seed)?;
         state.calls += 1;
         state.cpu_us = state.cpu_us.saturating_add(called.report.cpu_us);
         state.step.charge(&called.report);
+        if state.observe.as_ref() == Some(&processor.name) {
+            state.observed.note(stage, &state.text, &called);
+        }
         let pending = match called.outcome {
             CallOutcome::Faulted(fault) => {
-                return Ok(faulted(state, processor, fault, called.report, call));
+                return Ok(faulted(state, processor, fault, called.report, made));
             }
             CallOutcome::Answered(StageAnswer::Pending {
                 wants,
@@ -80,7 +91,7 @@ pub(crate) fn call(
         };
         return Ok(match pending {
             Ok(()) => CallEnd::Pending,
-            Err(fault) => faulted(state, processor, fault, called.report, call),
+            Err(fault) => faulted(state, processor, fault, called.report, made),
         });
     }
 }
@@ -149,16 +160,18 @@ fn faulted(
     processor: &PipelineProcessor,
     fault: GuestFault,
     report: CallReport,
-    call: StageCall,
+    made: Made,
 ) -> CallEnd {
     state.step = crate::budget::StepProgress::default();
     state.faults.push(FaultedCall {
         processor: processor.name.clone(),
         revision: processor.revision,
-        stage: call.stage(),
+        stage: made.call.stage(),
         fault: fault.clone(),
         report,
-        call,
+        call: made.call,
+        limits: made.limits,
+        seed: made.seed,
     });
     CallEnd::Faulted(fault)
 }

@@ -17,6 +17,9 @@ pub struct Job {
     pub now_ms: u64,
     /// The tenant's secret that seeds its guests' randomness.
     pub tenant_secret: [u8; 32],
+    /// A processor whose calls are reported one by one; none in an ordinary run.
+    #[serde(default)]
+    pub observe: Option<ProcessorName>,
 }
 
 /// What one turn of a run gives.

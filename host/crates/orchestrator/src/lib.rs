@@ -16,6 +16,7 @@ mod collect;
 mod crash;
 mod job;
 mod matching;
+mod observed;
 mod outcome;
 mod pipeline;
 mod read_location;
@@ -26,6 +27,7 @@ mod trace;
 
 pub use crash::crashed;
 pub use job::{Job, Step, WantedReads};
+pub use observed::{CallCost, Observed, ObservedCall};
 pub use outcome::{EmittedChild, FaultedCall, Outcome, Processed, TracedWant, Verdict};
 pub use pipeline::{Pipeline, PipelineProcessor};
 pub use run::{resume, start};
@@ -34,6 +36,6 @@ pub use trace::outcome_digest;
 
 // What a caller hands in and reads out, so that it need not know the sandbox.
 pub use greenroom_sandbox::{
-    CallLimits, CallProcessor, Descriptor, FaultKind, Integration, Read, ReadOutcome, SandboxError,
-    StageCall, TimeGrain, Want,
+    CallLimits, CallProcessor, Descriptor, FaultKind, Integration, KeptDocuments, Read,
+    ReadOutcome, RecordedCall, SandboxError, StageCall, TimeGrain, Want, engine_name,
 };

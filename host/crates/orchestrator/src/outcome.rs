@@ -1,9 +1,11 @@
 //! What a finished run says. Everything the worker records comes from here; nothing is applied yet.
 
 use greenroom_model::{Diagnostic, Digest, Entity, EntityRef, ProcessorName, Relation, Stage};
-use greenroom_sandbox::{CallReport, GuestFault, StageCall, Want};
+use greenroom_sandbox::{CallLimits, CallReport, GuestFault, RecordedCall, StageCall, Want};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+use crate::observed::Observed;
 
 /// The result of a run.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,6 +24,8 @@ pub struct Outcome {
     pub calls: u32,
     /// When the entity is due again because a processor knows the time: milliseconds since the Unix epoch.
     pub due_ms: Option<u64>,
+    /// The calls of the processor that the job observes.
+    pub observed: Observed,
 }
 
 /// Whether the result is kept.
@@ -81,6 +85,24 @@ pub struct FaultedCall {
     pub report: CallReport,
     /// The request, for replay.
     pub call: StageCall,
+    /// What the call could use: what its stage had left in that round.
+    pub limits: CallLimits,
+    /// The seed of its randomness.
+    pub seed: [u8; 32],
+}
+
+impl FaultedCall {
+    /// The call with everything needed to make it again.
+    pub fn recorded(&self) -> RecordedCall {
+        RecordedCall::new(
+            self.processor.clone(),
+            self.revision,
+            self.limits,
+            self.seed,
+            self.call.clone(),
+        )
+        .ended(Some(self.fault.clone()), self.report.clone())
+    }
 }
 
 /// One read that was an input of the run.

@@ -14,6 +14,7 @@ use crate::budget::StepProgress;
 use crate::call::{CallEnd, call};
 use crate::collect::{Collected, Emitter};
 use crate::job::{Job, Step, WantedReads};
+use crate::observed::Observed;
 use crate::outcome::{Outcome, Processed, TracedWant, Verdict};
 use crate::pipeline::{Pipeline, PipelineProcessor};
 use crate::read_location::{self, Turn};
@@ -44,6 +45,7 @@ pub fn start(
             cpu_us: 0,
             calls: 0,
             due_ms: None,
+            observed: Observed::default(),
         }))),
     }
 }
@@ -105,6 +107,8 @@ fn prepare(job: Job, pipeline: &Pipeline) -> Result<Suspended, Diagnostic> {
         may_pass: false,
         cpu_us: 0,
         calls: 0,
+        observe: job.observe,
+        observed: Observed::default(),
     })
 }
 
@@ -345,6 +349,7 @@ fn outcome(mut state: Suspended, due_ms: Option<u64>, verdict: Verdict) -> Outco
         cpu_us: state.cpu_us,
         calls: state.calls,
         due_ms,
+        observed: state.observed,
     }
 }
 

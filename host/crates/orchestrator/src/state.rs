@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::StepProgress;
 use crate::collect::Collected;
+use crate::observed::Observed;
 use crate::outcome::{FaultedCall, TracedWant};
 use crate::pipeline::{Pipeline, PipelineProcessor};
 
@@ -41,6 +42,8 @@ pub struct Suspended {
     pub(crate) may_pass: bool,
     pub(crate) cpu_us: u64,
     pub(crate) calls: u32,
+    pub(crate) observe: Option<ProcessorName>,
+    pub(crate) observed: Observed,
 }
 
 /// The call that is next. Numbers index `matched` and `targets`.
@@ -53,6 +56,11 @@ pub(crate) enum Cursor {
 }
 
 impl Suspended {
+    /// The calls made so far of the processor that the job observes.
+    pub fn observed(&self) -> &Observed {
+        &self.observed
+    }
+
     /// The first matched processor at or after `from` that has the stage: its place in `matched`, and itself.
     pub(crate) fn next_with<'p>(
         &self,

@@ -146,6 +146,7 @@ fn job(entity: String) -> Job {
         caches: BTreeMap::new(),
         now_ms: 0,
         tenant_secret: [7; 32],
+        observe: None,
     }
 }
 

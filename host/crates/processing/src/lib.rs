@@ -7,11 +7,15 @@
 //!
 //! Runs are idempotent: a run that is repeated, in whole or from any point, records the same.
 
+mod diff;
+mod drive;
+mod dry_run;
 mod error;
 mod memo;
 mod on_request;
 mod pipelines;
 mod ports;
+mod preview;
 mod reads;
 mod record;
 mod run;
@@ -19,13 +23,17 @@ mod settings;
 mod stitch;
 mod stitcher;
 
+pub use diff::{Change, ChangeKind, diff};
+pub use drive::Ports;
+pub use dry_run::{DryRunOutcome, DryRunReport, dry_run};
 pub use error::ProcessingError;
 pub use memo::{Memo, memo};
 pub use on_request::{DryRun, DryRunError, dry_run_location, validate_entity};
-pub use pipelines::{BundledProcessor, Grant, Pipelines, TenantPipeline};
+pub use pipelines::{BundledProcessor, Grant, Instead, Pipelines, TenantPipeline};
 pub use ports::{Orchestrate, OrchestrateError, ReadAnswer, ReadSource, Reading, Wanted};
+pub use preview::{Preview, PreviewReport};
 pub use reads::jittered_interval_ms;
 pub use run::process;
-pub use settings::{CatalogSettings, IntegrationSettings, TenantConfig};
+pub use settings::{CatalogSettings, FaultSettings, IntegrationSettings, TenantConfig};
 pub use stitch::stitch;
 pub use stitcher::stitch_batch;

@@ -1,15 +1,16 @@
 //! Runs on request that write nothing: one entity validated, or a location and everything reachable from it (ref §7.8).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use greenroom_model::location::generated;
 use greenroom_model::{Clock, Diagnostic, Entity, Level, LocationRef, Presence, annotations};
-use greenroom_orchestrator::{Job, Outcome, Step, Verdict};
+use greenroom_orchestrator::{Outcome, Verdict};
 use greenroom_storage::Lane;
 use thiserror::Error;
 
-use crate::{Orchestrate, ProcessingError, ReadAnswer, ReadSource, TenantPipeline, Wanted};
+use crate::drive::{End, Ports, drive};
+use crate::{Orchestrate, ProcessingError, ReadSource, TenantPipeline};
 
 /// The most entities a dry run processes.
 const MAX_ENTITIES: usize = 500;
@@ -118,7 +119,7 @@ fn errors(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
         .collect()
 }
 
-/// One run without a memo, a cache or a record.
+/// One run; a read that cannot be answered ends it.
 async fn run(
     entity: &Entity,
     pipeline: &Arc<TenantPipeline>,
@@ -126,39 +127,17 @@ async fn run(
     reads: &dyn ReadSource,
     clock: &dyn Clock,
 ) -> Result<Outcome, DryRunError> {
-    let job = Job {
-        entity: entity.to_json(),
-        caches: BTreeMap::new(),
-        now_ms: u64::try_from(clock.now().0).unwrap_or(0),
-        tenant_secret: pipeline.secret,
+    let ports = Ports {
+        orchestrate,
+        reads,
+        clock,
     };
-    let mut step = orchestrate
-        .start(pipeline, Lane::OnRequest, job)
-        .await
-        .map_err(ProcessingError::from)?;
-    loop {
-        match step {
-            Step::Done(outcome) => return Ok(*outcome),
-            Step::Wants(wanted, state) => {
-                let answer = reads
-                    .read(Wanted {
-                        tenant: pipeline.tenant,
-                        pipeline,
-                        reads: &wanted,
-                    })
-                    .await;
-                let readings = match answer {
-                    ReadAnswer::Read(readings) => readings,
-                    ReadAnswer::Unavailable { reason, .. } => {
-                        return Err(DryRunError::Unavailable(reason));
-                    }
-                };
-                let given = readings.into_iter().map(|reading| reading.read).collect();
-                step = orchestrate
-                    .resume(pipeline, Lane::OnRequest, state, given)
-                    .await
-                    .map_err(ProcessingError::from)?;
-            }
-        }
+    let lane = Lane::OnRequest;
+    match drive(entity.to_json(), pipeline, lane, None, ports)
+        .await?
+        .0
+    {
+        End::Outcome(outcome) => Ok(*outcome),
+        End::Unavailable { reason, .. } => Err(DryRunError::Unavailable(reason)),
     }
 }

@@ -4,6 +4,7 @@
 //! activation is seen by the next claim and calls in flight finish on the old one.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use greenroom_model::{Digest, ProcessorName, TenantId};
@@ -49,7 +50,23 @@ pub struct TenantPipeline {
     pub config: TenantConfig,
     /// Seeds its guests' randomness.
     pub secret: [u8; 32],
+    /// Of the processors and of the settings. One made [`Pipelines::with`] something else has a version of its own,
+    /// negative and given once in a process, so that it is never taken for the tenant's.
     version: (i64, i64),
+}
+
+/// What stands in a pipeline instead of a processor's current revision.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Instead {
+    /// Nothing.
+    Nothing,
+    /// A ready revision, enabled or not, perhaps with another configuration.
+    Revision {
+        /// Its number; the current one if none.
+        number: Option<u32>,
+        /// The configuration; that of the settings if none.
+        config: Option<serde_json::Value>,
+    },
 }
 
 /// The pipelines of all tenants.
@@ -82,26 +99,62 @@ impl Pipelines {
         if let Some(known) = self.known(tenant, version) {
             return Ok(known);
         }
-        let owner = self
-            .storage
-            .find_tenant_by_id(tenant)
-            .await?
-            .ok_or(ProcessingError::TenantGone)?;
-        let config: TenantConfig = match settings.json.as_str() {
-            "" => TenantConfig::default(),
-            json => serde_json::from_str(json).map_err(|error| ProcessingError::Damaged {
-                what: "tenant settings",
-                reason: error.to_string(),
-            })?,
-        };
+        let secret = self.secret(tenant).await?;
+        let config = config_of(&settings.json)?;
         let (pipeline_version, own) = self.storage.pipeline(tenant).await?;
         let version = (pipeline_version, version.1);
-        let pipeline = Arc::new(self.assemble(tenant, owner.secret, config, own, version)?);
+        let pipeline = Arc::new(self.assemble(tenant, secret, config, own, version)?);
         self.cached
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(tenant, Arc::clone(&pipeline));
         Ok(pipeline)
+    }
+
+    /// The tenant's pipeline with something else in place of a processor's current revision, for a run that writes nothing;
+    /// `None` if there is no such processor, or no such revision that is ready. Not cached.
+    ///
+    /// # Errors
+    /// If the storage does not answer, or the tenant is gone.
+    pub async fn with(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        instead: Instead,
+    ) -> Result<Option<Arc<TenantPipeline>>, ProcessingError> {
+        static MADE: AtomicI64 = AtomicI64::new(-1);
+        let settings = self.storage.tenant_settings(tenant).await?;
+        let Some(mut processor) = self.storage.find_processor(tenant, name).await? else {
+            return Ok(None);
+        };
+        let (_, mut own) = self.storage.pipeline(tenant).await?;
+        own.retain(|(other, _)| other.name != *name);
+        if let Instead::Revision { number, config } = instead {
+            let number = number.or(processor.current);
+            let revision = match number {
+                Some(number) => self.storage.find_revision(tenant, name, number).await?,
+                None => None,
+            };
+            let ready = |one: &Revision| matches!(one.state, RevisionState::Ready { .. });
+            let Some(revision) = revision.filter(ready) else {
+                return Ok(None);
+            };
+            if config.is_some() {
+                processor.settings.config = config;
+            }
+            let place = own.partition_point(|(other, _)| other.name < *name);
+            own.insert(place, (processor, revision));
+        }
+        let secret = self.secret(tenant).await?;
+        let config = config_of(&settings.json)?;
+        let version = (MADE.fetch_sub(1, Ordering::Relaxed), settings.version);
+        let pipeline = self.assemble(tenant, secret, config, own, version)?;
+        Ok(Some(Arc::new(pipeline)))
+    }
+
+    async fn secret(&self, tenant: TenantId) -> Result<[u8; 32], ProcessingError> {
+        let owner = self.storage.find_tenant_by_id(tenant).await?;
+        Ok(owner.ok_or(ProcessingError::TenantGone)?.secret)
     }
 
     fn known(&self, tenant: TenantId, version: (i64, i64)) -> Option<Arc<TenantPipeline>> {
@@ -144,6 +197,16 @@ impl Pipelines {
     }
 }
 
+fn config_of(json: &str) -> Result<TenantConfig, ProcessingError> {
+    if json.is_empty() {
+        return Ok(TenantConfig::default());
+    }
+    serde_json::from_str(json).map_err(|error| ProcessingError::Damaged {
+        what: "tenant settings",
+        reason: error.to_string(),
+    })
+}
+
 fn bundled(processor: &BundledProcessor) -> PipelineProcessor {
     PipelineProcessor {
         name: processor.name.clone(),
@@ -170,6 +233,9 @@ fn tenants_own(
         })?;
     if let Some(priority) = processor.settings.priority {
         descriptor.priority = priority;
+    }
+    if let Some(subscription) = processor.settings.subscription {
+        descriptor.subscription = subscription;
     }
     let grants = processor
         .settings

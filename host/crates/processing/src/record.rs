@@ -1,7 +1,7 @@
 //! From an outcome of the stages to the record that storage writes.
 
-use greenroom_model::{TenantId, Timestamp};
-use greenroom_orchestrator::{FaultedCall, Outcome, Verdict};
+use greenroom_model::Timestamp;
+use greenroom_orchestrator::{FaultedCall, KeptDocuments, Outcome, Verdict};
 use greenroom_storage::{Child, Claimed, Failure, FaultRecord, RunResult, Success, TracedRead};
 
 use crate::Memo;
@@ -25,7 +25,6 @@ pub(crate) fn result(
     trace: Vec<TracedRead>,
     now: Timestamp,
 ) -> RunResult {
-    let full_memo = memo.with_trace(&trace);
     let due = outcome
         .due_ms
         .map(|ms| Timestamp(i64::try_from(ms).unwrap_or(i64::MAX)));
@@ -37,7 +36,7 @@ pub(crate) fn result(
             };
             RunResult::Succeeded(Box::new(Success {
                 processed: processed.entity.to_json(),
-                memo: full_memo,
+                memo: memo.with_trace(&trace),
                 trace,
                 caches: serde_json::to_string(&processed.caches)
                     .unwrap_or_else(|_| "{}".to_owned()),
@@ -70,7 +69,7 @@ pub(crate) fn result(
                 .any(|call| call.fault.kind == greenroom_orchestrator::FaultKind::HostCrash);
             RunResult::Rejected(Box::new(Failure {
                 diagnostics: outcome.diagnostics,
-                memo: deterministic.then_some(full_memo),
+                memo: deterministic.then(|| memo.of_failure(&trace)),
                 trace,
                 retry_at: (!deterministic).then(|| backoff(now, claimed.attempts)),
                 dead_letter: remembered || crashed,
@@ -83,15 +82,19 @@ fn earliest(due: Option<Timestamp>, other: Timestamp) -> Timestamp {
     due.map_or(other, |due| due.min(other))
 }
 
-/// A fault as it is kept, with its whole request.
+/// A fault as it is kept, with its whole request as a recorded call.
 pub(crate) fn fault_record(
-    _tenant: TenantId,
     claimed: &Claimed,
     faulted: &FaultedCall,
+    documents: KeptDocuments,
     now: Timestamp,
 ) -> FaultRecord {
     let json =
         |value: Result<String, serde_json::Error>| value.unwrap_or_else(|_| "null".to_owned());
+    let recorded = match documents {
+        KeptDocuments::Whole => faulted.recorded(),
+        KeptDocuments::Digests => faulted.recorded().without_documents(),
+    };
     FaultRecord {
         id: uuid::Uuid::new_v4().to_string(),
         at: now,
@@ -106,7 +109,7 @@ pub(crate) fn fault_record(
         cpu_us: faulted.report.cpu_us,
         backtrace: json(serde_json::to_string(&faulted.fault.backtrace)),
         log: json(serde_json::to_string(&faulted.report.log)),
-        request: Some(json(serde_json::to_string(&faulted.call))),
+        request: recorded.to_json().ok(),
     }
 }
 

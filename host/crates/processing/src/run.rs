@@ -38,8 +38,7 @@ pub async fn process(
         cpu_us,
     };
 
-    if claimed.memo == Some(fixed.with_trace(&claimed.trace))
-        && reads_unchanged(&claimed, storage).await?
+    if fixed.is(claimed.memo.as_ref(), &claimed.trace) && reads_unchanged(&claimed, storage).await?
     {
         let due = entity.and_then(|entity| next_grain(pipeline, &entity, now_ms));
         return Ok(record(RunResult::Skipped { due }, Vec::new(), 0));
@@ -52,6 +51,7 @@ pub async fn process(
         caches,
         now_ms,
         tenant_secret: pipeline.secret,
+        observe: None,
     };
     let mut keys = Vec::new();
     let mut step = orchestrate.start(pipeline, claimed.lane, job).await?;
@@ -96,7 +96,10 @@ pub async fn process(
     let faults = outcome
         .faults
         .iter()
-        .map(|faulted| fault_record(claimed.claim.tenant, &claimed, faulted, clock.now()))
+        .map(|faulted| {
+            let documents = pipeline.config.faults.documents;
+            fault_record(&claimed, faulted, documents, clock.now())
+        })
         .collect();
     let cpu_us = outcome.cpu_us;
     Ok(record(

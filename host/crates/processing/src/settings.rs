@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use greenroom_model::Digest;
 use greenroom_model::rules::CatalogRules;
-use greenroom_orchestrator::Integration;
+use greenroom_orchestrator::{Integration, KeptDocuments};
 use serde::{Deserialize, Serialize};
 
 /// Settings of one tenant.
@@ -19,6 +19,16 @@ pub struct TenantConfig {
     pub reading: serde_json::Value,
     /// `integrations`, by type, without credentials.
     pub integrations: BTreeMap<String, Vec<IntegrationSettings>>,
+    /// `faults`.
+    pub faults: FaultSettings,
+}
+
+/// What is kept of faults. Not an input of any run.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct FaultSettings {
+    /// `whole` (the default), so that a fault can be replayed as it was, or `digests` (l04).
+    pub documents: KeptDocuments,
 }
 
 /// `catalog` of app-config.

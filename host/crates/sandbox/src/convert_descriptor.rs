@@ -1,15 +1,12 @@
 //! Turns what `describe` returned into a descriptor, within bounds that keep it showable and cheap
 //! to match (a16). The bounds are named in the fault: the author sees them at upload.
 
-use greenroom_model::Stage;
+use greenroom_model::{Stage, check_matcher_values, check_subscription};
 
 use crate::bindings::v0_1::types as wit;
 use crate::printable::printable;
 use crate::{Descriptor, FaultKind, GuestFault, Matcher, TimeGrain};
 
-const MAX_MATCHERS: usize = 64;
-const MAX_VALUES: usize = 64;
-const MAX_VALUE_BYTES: usize = 256;
 const MAX_SCHEMA_BYTES: usize = 64 * 1024;
 const MAX_SUMMARY_CHARS: usize = 200;
 /// Priorities from here to its negative may be declared.
@@ -28,14 +25,10 @@ pub(crate) fn descriptor(given: wit::Descriptor) -> Result<Descriptor, GuestFaul
             "has priority {priority}; use -{MAX_PRIORITY} to {MAX_PRIORITY}"
         )));
     }
-    at_most("matchers", given.subscription.len(), MAX_MATCHERS)?;
-    for matcher in &given.subscription {
-        values("kinds", &matcher.kinds)?;
-        values("types", &matcher.types)?;
-        values("annotations", &matcher.annotations)?;
-        values("keys-starting-with", &matcher.keys_starting_with)?;
-    }
-    values("location-types", &given.location_types)?;
+    let subscription: Vec<Matcher> = given.subscription.into_iter().map(matcher).collect();
+    check_subscription(&subscription)
+        .and_then(|()| check_matcher_values("location-types", &given.location_types))
+        .map_err(|error| invalid(&error.to_string()))?;
     if let Some(schema) = &given.config_schema {
         at_most("bytes of config-schema", schema.len(), MAX_SCHEMA_BYTES)?;
         crate::checked_json::checked_object(schema)
@@ -50,7 +43,7 @@ pub(crate) fn descriptor(given: wit::Descriptor) -> Result<Descriptor, GuestFaul
     }
     Ok(Descriptor {
         stages,
-        subscription: given.subscription.into_iter().map(matcher).collect(),
+        subscription,
         location_types: given.location_types,
         priority: given.priority,
         config_schema: given.config_schema,
@@ -80,23 +73,6 @@ fn matcher(matcher: wit::Matcher) -> Matcher {
         annotations: matcher.annotations,
         keys_starting_with: matcher.keys_starting_with,
     }
-}
-
-fn values(what: &str, values: &[String]) -> Result<(), GuestFault> {
-    at_most(what, values.len(), MAX_VALUES)?;
-    for value in values {
-        at_most(
-            &format!("bytes in a value of {what}"),
-            value.len(),
-            MAX_VALUE_BYTES,
-        )?;
-        if value.is_empty() || value.chars().any(char::is_control) {
-            return Err(invalid(&format!(
-                "has an empty or unprintable value in {what}"
-            )));
-        }
-    }
-    Ok(())
 }
 
 fn at_most(what: &str, count: usize, most: usize) -> Result<(), GuestFault> {

@@ -1,6 +1,6 @@
 //! What a processor says it is. Read once, at upload; a revision has one descriptor for ever.
 
-use greenroom_model::Stage;
+use greenroom_model::{Matcher, Stage};
 use serde::{Deserialize, Serialize};
 
 /// A processor's description of itself, within the bounds of a16.
@@ -21,20 +21,6 @@ pub struct Descriptor {
     pub time: Option<TimeGrain>,
     /// One line about it, at most 200 characters.
     pub summary: Option<String>,
-}
-
-/// Which entities a processor is called for. An empty field matches everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Matcher {
-    /// Kinds, letter case ignored.
-    pub kinds: Vec<String>,
-    /// Values of `spec.type`, letter case ignored.
-    pub types: Vec<String>,
-    /// Annotation keys of which one must be present.
-    pub annotations: Vec<String>,
-    /// Prefixes of object keys of which one must be present anywhere in the entity.
-    pub keys_starting_with: Vec<String>,
 }
 
 /// How much of the time a processor may know.

@@ -30,7 +30,6 @@ mod guest_state;
 mod imports;
 mod inspect;
 mod limiter;
-mod limits;
 mod line_table;
 mod loaded;
 mod log;
@@ -39,6 +38,7 @@ mod pool_use;
 mod port;
 mod printable;
 mod randomness;
+mod recorded_call;
 mod rejection;
 mod report;
 mod request;
@@ -53,15 +53,20 @@ pub use answer::{Emission, GuestDiagnostic, LocationKey, Position, Processed, St
 pub use artifact::{Artifact, ArtifactError, ArtifactKey};
 pub use compile::{CompileError, CompileLimits, Compiler, compile};
 pub use debug_sections::without_debug_sections;
-pub use descriptor::{Descriptor, Matcher, TimeGrain};
+pub use descriptor::{Descriptor, TimeGrain};
 pub use engine::{CONFIG_REVISION, EngineUse, WASMTIME_VERSION, new_engine};
 pub use error::SandboxError;
 pub use fault::{FaultKind, Frame, GuestFault, ProcessingError};
 pub use inspect::check_start;
-pub use limits::{CallLimits, ENGINE_CEILING, LimitError, WASM_STACK_BYTES};
+// Plain data that the API checks settings with, so it lives where everybody can see it.
+pub use greenroom_model::{CallLimits, ENGINE_CEILING, LimitError, Matcher, WASM_STACK_BYTES};
 pub use loaded::{LoadedProcessor, Scope};
 pub use pool_use::PoolUse;
 pub use port::CallProcessor;
+pub use recorded_call::{
+    KeptDocuments, RECORDED_CALL_BYTES, RECORDED_CALL_FORMAT, RecordedCall, RecordedCallError,
+    engine_name,
+};
 pub use rejection::Rejection;
 pub use report::{CallLog, CallOutcome, CallReport, Called, LogLevel, LogLine};
 pub use request::{Integration, LocationRequest, Read, ReadOutcome, Request, StageCall, Want};

@@ -8,7 +8,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use greenroom_model::{Digest, TenantId};
-use greenroom_storage::{Blob, BlobKind, BlobRepository, StorageError};
+use greenroom_storage::{Blob, BlobKind, BlobRepository, StorageError, UploadId};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
@@ -45,9 +45,38 @@ impl BlobRepository for SqliteStorage {
         }
         let blob = blob.clone();
         self.write(OPERATION, move |tx| {
-            publish(tx, tenant, &blob, &version, &bytes)
+            let content = (bytes.len() as u64, Digest::of(&bytes));
+            publish(tx, tenant, &blob, &version, content)
         })
         .await?;
+        self.sweep_replaced_blobs().await?;
+        Ok(())
+    }
+
+    async fn stage_upload(
+        &self,
+        tenant: TenantId,
+        upload: &UploadId,
+        number: u32,
+        piece: Bytes,
+    ) -> Result<(), StorageError> {
+        let upload = upload.clone();
+        self.write("store a piece of an upload", move |tx| {
+            if piece.len() > CHUNK {
+                return Err(damaged(
+                    "blob_chunks.data",
+                    "a piece is larger than a chunk",
+                ));
+            }
+            stage(tx, tenant, &upload.0, number as usize, &piece)
+        })
+        .await
+    }
+
+    async fn drop_upload(&self, tenant: TenantId, upload: &UploadId) -> Result<(), StorageError> {
+        let upload = upload.clone();
+        self.write("drop an upload", move |tx| drop_upload(tx, tenant, &upload))
+            .await?;
         self.sweep_replaced_blobs().await?;
         Ok(())
     }
@@ -157,12 +186,26 @@ fn stage(
     Ok(())
 }
 
-fn publish(
+/// Lists an upload's chunks for removal. One whose first piece never came is not listed and has none.
+pub(crate) fn drop_upload(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    upload: &UploadId,
+) -> rusqlite::Result<()> {
+    tx.run(
+        "UPDATE blob_staging SET staged_at = -1 WHERE tenant_id = ?1 AND version = ?2",
+        params![tenant.0, upload.0],
+    )?;
+    Ok(())
+}
+
+/// Points a blob at the chunks of a version, which hold `content`: their number of bytes and their digest.
+pub(crate) fn publish(
     tx: &mut WriteTx<'_>,
     tenant: TenantId,
     blob: &Blob,
     version: &str,
-    bytes: &Bytes,
+    content: (u64, Digest),
 ) -> rusqlite::Result<()> {
     unpublish(tx, tenant, blob)?;
     let now = tx.now_ms();
@@ -174,8 +217,8 @@ fn publish(
             blob.digest.as_bytes(),
             engine(&blob.kind),
             version,
-            stored(bytes.len() as u64),
-            Digest::of(bytes).as_bytes(),
+            stored(content.0),
+            content.1.as_bytes(),
             now
         ],
     )?;

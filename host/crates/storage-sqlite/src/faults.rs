@@ -12,6 +12,9 @@ use crate::writer::WriteTx;
 
 /// Faults kept of one processor (DESIGN §3.2).
 const KEPT: i64 = 100;
+/// Bytes of requests kept of one processor. Usually all hundred fit: an entity and its documents are some 10 kB. A few
+/// large ones push the older requests out, never the newest, and leave the rest of each fault (q08).
+const KEPT_REQUEST_BYTES: i64 = 64 << 20;
 
 #[async_trait]
 impl FaultRepository for SqliteStorage {
@@ -89,6 +92,16 @@ pub(crate) fn insert_fault(
            (SELECT rowid FROM faults WHERE tenant_id = ?1 AND processor = ?2
             ORDER BY at DESC, rowid DESC LIMIT -1 OFFSET ?3)",
         params![tenant.0, fault.processor.as_str(), KEPT],
+    )?;
+    tx.run(
+        "UPDATE faults SET request = NULL WHERE rowid IN
+           (SELECT id FROM
+              (SELECT rowid AS id,
+                      sum(octet_length(request)) OVER (ORDER BY at DESC, rowid DESC) AS bytes,
+                      row_number() OVER (ORDER BY at DESC, rowid DESC) AS place
+               FROM faults WHERE tenant_id = ?1 AND processor = ?2 AND request IS NOT NULL)
+            WHERE place > 1 AND bytes > ?3)",
+        params![tenant.0, fault.processor.as_str(), KEPT_REQUEST_BYTES],
     )?;
     Ok(())
 }

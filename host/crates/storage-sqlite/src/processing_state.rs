@@ -1,10 +1,10 @@
 //! What `…/processing` shows. Read only; each filter has an index of its own.
 
 use async_trait::async_trait;
-use greenroom_model::{Diagnostic, EntityRef, Level, TenantId};
+use greenroom_model::{Diagnostic, EntityRef, EntityUid, Level, TenantId};
 use greenroom_storage::{
     Conflict, ProcessingFilter, ProcessingRepository, ProcessingState, ProcessingStatus,
-    StorageError,
+    StorageError, UnprocessedEntity,
 };
 use rusqlite::{Connection, Row, params};
 
@@ -64,6 +64,14 @@ fn read_state(row: &Row<'_>) -> rusqlite::Result<ProcessingState> {
         location_key: value(row, 9, "refresh_state.location_key")?,
         orphaned_at: optional_timestamp(row, 7, "refresh_state.orphaned_at")?,
         parents: Vec::new(),
+    })
+}
+
+fn read_unprocessed(row: &Row<'_>) -> rusqlite::Result<UnprocessedEntity> {
+    Ok(UnprocessedEntity {
+        uid: uid(row, 0, "refresh_state.entity_id")?,
+        entity_ref: stored_ref(row, 1, "refresh_state.entity_ref")?,
+        unprocessed: value(row, 2, "refresh_state.unprocessed_entity")?,
     })
 }
 
@@ -180,6 +188,44 @@ impl ProcessingRepository for SqliteStorage {
                 read_state,
             )?;
             state.map(|state| complete(conn, tenant, state)).transpose()
+        })
+        .await
+    }
+
+    async fn find_unprocessed(
+        &self,
+        tenant: TenantId,
+        entity_ref: &EntityRef,
+    ) -> Result<Option<UnprocessedEntity>, StorageError> {
+        let entity_ref = entity_ref.clone();
+        self.read("find an unprocessed entity", move |conn| {
+            statement::one(
+                conn,
+                "SELECT entity_id, entity_ref, unprocessed_entity FROM refresh_state
+                 WHERE tenant_id = ?1 AND entity_ref = ?2",
+                params![tenant.0, entity_ref.as_str()],
+                read_unprocessed,
+            )
+        })
+        .await
+    }
+
+    async fn scan_unprocessed(
+        &self,
+        tenant: TenantId,
+        after: Option<&EntityUid>,
+        limit: u32,
+    ) -> Result<Vec<UnprocessedEntity>, StorageError> {
+        let after = after.map_or(String::new(), |after| after.as_str().to_owned());
+        self.read("scan unprocessed entities", move |conn| {
+            statement::all(
+                conn,
+                "SELECT entity_id, entity_ref, unprocessed_entity FROM refresh_state
+                 WHERE tenant_id = ?1 AND entity_id > ?2 AND orphaned_at IS NULL
+                 ORDER BY entity_id LIMIT ?3",
+                params![tenant.0, after, limit],
+                read_unprocessed,
+            )
         })
         .await
     }

@@ -6,11 +6,12 @@
 use async_trait::async_trait;
 use greenroom_model::{Digest, ProcessorName, TenantId};
 use greenroom_storage::{
-    Lane, NewRevision, Processor, ProcessorRepository, ProcessorSettings, Revision, RevisionState,
-    StorageError,
+    Blob, BlobKind, Lane, NewRevision, Processor, ProcessorRepository, ProcessorSettings, Revision,
+    RevisionDeleted, RevisionState, SettingsPut, StorageError, UploadId,
 };
 use rusqlite::{Connection, Row, params};
 
+use crate::blobs;
 use crate::damage::{damaged, json, timestamp, to_json, value};
 use crate::revisions;
 use crate::sqlite_storage::SqliteStorage;
@@ -51,16 +52,30 @@ impl ProcessorRepository for SqliteStorage {
         name: &ProcessorName,
         settings: ProcessorSettings,
     ) -> Result<bool, StorageError> {
+        let put = self.put_processor_settings_if(tenant, name, settings, None);
+        Ok(put.await? != SettingsPut::NoProcessor)
+    }
+
+    async fn put_processor_settings_if(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        settings: ProcessorSettings,
+        expected: Option<i64>,
+    ) -> Result<SettingsPut, StorageError> {
         let name = name.clone();
         self.write("replace a processor's settings", move |tx| {
-            let found = tx.run(
-                "UPDATE processors SET settings = ?3 WHERE tenant_id = ?1 AND name = ?2",
-                params![tenant.0, name.as_str(), to_json(&settings)?],
-            )?;
-            if found > 0 {
-                pipeline_changed(tx, tenant)?;
+            let Some(known) = find(tx, tenant, &name)? else {
+                return Ok(SettingsPut::NoProcessor);
+            };
+            if expected.is_some_and(|expected| expected != known.settings_version) {
+                return Ok(SettingsPut::Changed(known.settings_version));
             }
-            Ok(found > 0)
+            if known.settings == settings {
+                return Ok(SettingsPut::Put(known.settings_version));
+            }
+            pipeline_changed(tx, tenant)?;
+            put_settings(tx, tenant, &name, &settings).map(SettingsPut::Put)
         })
         .await
     }
@@ -107,6 +122,32 @@ impl ProcessorRepository for SqliteStorage {
             revisions::add(tx, tenant, &name, digest, bytes)
         })
         .await
+    }
+
+    async fn publish_revision(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        upload: &UploadId,
+        digest: &Digest,
+        bytes: u64,
+    ) -> Result<Option<NewRevision>, StorageError> {
+        let (name, upload, digest) = (name.clone(), upload.clone(), *digest);
+        let added = self
+            .write("publish a revision", move |tx| {
+                let added = revisions::add(tx, tenant, &name, digest, bytes)?;
+                if matches!(added, Some(NewRevision::Added(_))) {
+                    let kind = BlobKind::Component;
+                    let content = (bytes, digest);
+                    blobs::publish(tx, tenant, &Blob { kind, digest }, &upload.0, content)?;
+                } else {
+                    blobs::drop_upload(tx, tenant, &upload)?;
+                }
+                Ok(added)
+            })
+            .await?;
+        self.sweep_replaced_blobs().await?;
+        Ok(added)
     }
 
     async fn list_revisions(
@@ -156,15 +197,59 @@ impl ProcessorRepository for SqliteStorage {
     ) -> Result<bool, StorageError> {
         let name = name.clone();
         self.write("activate a revision", move |tx| {
-            if !revisions::mark_activated(tx, tenant, &name, number)? {
+            activate(tx, tenant, &name, number)
+        })
+        .await
+    }
+
+    async fn activate_revision_with_config(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        number: u32,
+        config: serde_json::Value,
+    ) -> Result<bool, StorageError> {
+        let name = name.clone();
+        self.write("activate a revision with a configuration", move |tx| {
+            if !activate(tx, tenant, &name, number)? {
                 return Ok(false);
             }
-            tx.run(
-                "UPDATE processors SET current_revision = ?3 WHERE tenant_id = ?1 AND name = ?2",
-                params![tenant.0, name.as_str(), number],
-            )?;
-            pipeline_changed(tx, tenant)?;
+            let Some(processor) = find(tx, tenant, &name)? else {
+                return Ok(false);
+            };
+            let settings = ProcessorSettings {
+                config: Some(config),
+                ..processor.settings.clone()
+            };
+            if settings != processor.settings {
+                put_settings(tx, tenant, &name, &settings)?;
+            }
             Ok(true)
+        })
+        .await
+    }
+
+    async fn delete_revision(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        number: u32,
+    ) -> Result<RevisionDeleted, StorageError> {
+        let name = name.clone();
+        self.write("delete a revision", move |tx| {
+            revisions::delete(tx, tenant, &name, number)
+        })
+        .await
+    }
+
+    async fn find_roll_back_target(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+    ) -> Result<Option<Revision>, StorageError> {
+        let name = name.clone();
+        self.read("find what a roll-back goes to", move |conn| {
+            revisions::roll_back_target(conn, tenant, &name)
         })
         .await
     }
@@ -208,17 +293,59 @@ fn create(
     }
     let settings = ProcessorSettings::default();
     let now = tx.now();
-    tx.run(
-        "INSERT INTO processors (tenant_id, name, settings, created_at) VALUES (?1, ?2, ?3, ?4)",
-        params![tenant.0, name.as_str(), to_json(&settings)?, now.0],
-    )?;
     raise_pipeline_version(tx, tenant)?;
+    let settings_version = pipeline_version(tx, tenant)?;
+    tx.run(
+        "INSERT INTO processors (tenant_id, name, settings, settings_version, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            tenant.0,
+            name.as_str(),
+            to_json(&settings)?,
+            settings_version,
+            now.0
+        ],
+    )?;
     Ok(Processor {
         name,
         settings,
+        settings_version,
         current: None,
         created_at: now,
     })
+}
+
+/// Writes settings that came with the newest version of the tenant's pipelines; answers that version.
+fn put_settings(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    name: &ProcessorName,
+    settings: &ProcessorSettings,
+) -> rusqlite::Result<i64> {
+    let version = pipeline_version(tx, tenant)?;
+    tx.run(
+        "UPDATE processors SET settings = ?3, settings_version = ?4 WHERE tenant_id = ?1 AND name = ?2",
+        params![tenant.0, name.as_str(), to_json(settings)?, version],
+    )?;
+    Ok(version)
+}
+
+/// Makes a ready revision current; `false` if it is not there or not ready.
+fn activate(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    name: &ProcessorName,
+    number: u32,
+) -> rusqlite::Result<bool> {
+    if !revisions::mark_activated(tx, tenant, name, number)? {
+        return Ok(false);
+    }
+    tx.run(
+        "UPDATE processors SET current_revision = ?3 WHERE tenant_id = ?1 AND name = ?2",
+        params![tenant.0, name.as_str(), number],
+    )?;
+    pipeline_changed(tx, tenant)?;
+    Ok(true)
 }
 
 fn pipeline_changed(tx: &mut WriteTx<'_>, tenant: TenantId) -> rusqlite::Result<()> {
@@ -249,7 +376,7 @@ fn pipeline_version(conn: &Connection, tenant: TenantId) -> rusqlite::Result<i64
 fn list(conn: &Connection, tenant: TenantId) -> rusqlite::Result<Vec<Processor>> {
     statement::all(
         conn,
-        "SELECT name, settings, current_revision, created_at FROM processors WHERE tenant_id = ?1 ORDER BY name",
+        "SELECT name, settings, current_revision, created_at, settings_version FROM processors WHERE tenant_id = ?1 ORDER BY name",
         params![tenant.0],
         read_processor,
     )
@@ -262,7 +389,7 @@ fn find(
 ) -> rusqlite::Result<Option<Processor>> {
     statement::one(
         conn,
-        "SELECT name, settings, current_revision, created_at FROM processors WHERE tenant_id = ?1 AND name = ?2",
+        "SELECT name, settings, current_revision, created_at, settings_version FROM processors WHERE tenant_id = ?1 AND name = ?2",
         params![tenant.0, name.as_str()],
         read_processor,
     )
@@ -275,5 +402,6 @@ fn read_processor(row: &Row<'_>) -> rusqlite::Result<Processor> {
         settings: json(row, 1, "processors.settings")?,
         current: value(row, 2, "processors.current_revision")?,
         created_at: timestamp(row, 3, "processors.created_at")?,
+        settings_version: value(row, 4, "processors.settings_version")?,
     })
 }

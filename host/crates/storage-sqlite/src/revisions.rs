@@ -1,7 +1,7 @@
 //! The immutable revisions of a processor: numbered from 1, one per digest.
 
 use greenroom_model::{Digest, ProcessorName, TenantId};
-use greenroom_storage::{NewRevision, Revision, RevisionState};
+use greenroom_storage::{NewRevision, Revision, RevisionDeleted, RevisionState};
 use rusqlite::{Connection, Row, params};
 
 use crate::damage::{
@@ -121,6 +121,55 @@ pub(crate) fn mark_activated(
         )?;
     }
     Ok(ready)
+}
+
+/// What a roll-back would go to: the newest ready revision older than the current one that was current before.
+pub(crate) fn roll_back_target(
+    conn: &Connection,
+    tenant: TenantId,
+    name: &ProcessorName,
+) -> rusqlite::Result<Option<Revision>> {
+    let older = statement::all(
+        conn,
+        "SELECT number, digest, bytes, state, created_at, activated_at FROM processor_revisions
+         WHERE tenant_id = ?1 AND processor = ?2 AND activated_at IS NOT NULL
+           AND number < (SELECT current_revision FROM processors WHERE tenant_id = ?1 AND name = ?2)
+         ORDER BY number DESC",
+        params![tenant.0, name.as_str()],
+        read_revision,
+    )?;
+    Ok(older
+        .into_iter()
+        .find(|revision| matches!(revision.state, RevisionState::Ready { .. })))
+}
+
+/// Deletes a revision that nothing needs. Its blobs may be another's too: the sweep removes those that no revision names.
+pub(crate) fn delete(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    name: &ProcessorName,
+    number: u32,
+) -> rusqlite::Result<RevisionDeleted> {
+    let current: Option<Option<u32>> = statement::one(
+        tx,
+        "SELECT current_revision FROM processors WHERE tenant_id = ?1 AND name = ?2",
+        params![tenant.0, name.as_str()],
+        |row| value(row, 0, "processors.current_revision"),
+    )?;
+    if current.flatten() == Some(number) {
+        return Ok(RevisionDeleted::Current);
+    }
+    if roll_back_target(tx, tenant, name)?.is_some_and(|target| target.number == number) {
+        return Ok(RevisionDeleted::RollBackTarget);
+    }
+    let deleted = tx.run(
+        "DELETE FROM processor_revisions WHERE tenant_id = ?1 AND processor = ?2 AND number = ?3",
+        params![tenant.0, name.as_str(), number],
+    )?;
+    Ok(match deleted {
+        0 => RevisionDeleted::NotFound,
+        _ => RevisionDeleted::Deleted,
+    })
 }
 
 fn find_by_digest(

@@ -18,14 +18,26 @@ use crate::writer::WriteTx;
 #[async_trait]
 impl RunQueue for SqliteStorage {
     async fn create_run(&self, tenant: TenantId, run: NewRun) -> Result<(), StorageError> {
+        self.write("create a run", move |tx| create(tx, tenant, &run))
+            .await
+    }
+
+    async fn create_bounded_run(
+        &self,
+        tenant: TenantId,
+        run: NewRun,
+        most: u32,
+    ) -> Result<bool, StorageError> {
         self.write("create a run", move |tx| {
-            let now = tx.now_ms();
-            tx.run(
-                "INSERT INTO runs (tenant_id, run_id, kind, state, request, created_at)
-                 VALUES (?1, ?2, ?3, 'queued', ?4, ?5)",
-                params![tenant.0, run.id.0, kind_text(run.kind), run.request, now],
+            let unfinished: i64 = tx.query_row(
+                "SELECT count(*) FROM runs WHERE tenant_id = ?1 AND kind = ?2 AND state IN ('queued', 'running')",
+                params![tenant.0, kind_text(run.kind)],
+                |row| row.get(0),
             )?;
-            Ok(())
+            if unfinished >= i64::from(most) {
+                return Ok(false);
+            }
+            create(tx, tenant, &run).map(|()| true)
         })
         .await
     }
@@ -73,6 +85,16 @@ impl RunQueue for SqliteStorage {
         })
         .await
     }
+}
+
+fn create(tx: &mut WriteTx<'_>, tenant: TenantId, run: &NewRun) -> rusqlite::Result<()> {
+    let now = tx.now_ms();
+    tx.run(
+        "INSERT INTO runs (tenant_id, run_id, kind, state, request, created_at)
+         VALUES (?1, ?2, ?3, 'queued', ?4, ?5)",
+        params![tenant.0, run.id.0, kind_text(run.kind), run.request, now],
+    )?;
+    Ok(())
 }
 
 fn claim(tx: &mut WriteTx<'_>, worker: &WorkerId, limit: usize) -> rusqlite::Result<Vec<Run>> {
@@ -144,6 +166,8 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
             "validate-entity" => RunKind::ValidateEntity,
             "dry-run-location" => RunKind::DryRunLocation,
             "inspect-revision" => RunKind::InspectRevision,
+            "dry-run-revision" => RunKind::DryRunRevision,
+            "preview-revision" => RunKind::PreviewRevision,
             other => return Err(damaged("runs.kind", format!("`{other}` is no kind"))),
         },
         state: match state.as_str() {
@@ -164,5 +188,7 @@ fn kind_text(kind: RunKind) -> &'static str {
         RunKind::ValidateEntity => "validate-entity",
         RunKind::DryRunLocation => "dry-run-location",
         RunKind::InspectRevision => "inspect-revision",
+        RunKind::DryRunRevision => "dry-run-revision",
+        RunKind::PreviewRevision => "preview-revision",
     }
 }

@@ -14,10 +14,12 @@ pub mod processors;
 pub mod queue;
 pub mod reads;
 pub mod record;
+pub mod revisions;
 pub mod runs;
 pub mod stitching;
 pub mod tenants;
 pub mod tokens;
+pub mod unprocessed;
 pub mod work;
 
 use crate::{NewTenant, Storage};
@@ -103,6 +105,18 @@ macro_rules! storage_conformance {
             a_tenants_processors_are_its_own,
             what_changes_the_pipeline_queues_the_tenant,
         ]);
+        $crate::storage_conformance!(@group $run, revisions, [
+            settings_are_replaced_only_at_the_version_they_were_read_at,
+            an_upload_is_published_whole_with_its_revision,
+            an_upload_of_known_bytes_or_for_nobody_leaves_nothing,
+            an_upload_that_is_dropped_or_abandoned_leaves_nothing,
+            a_revision_that_something_needs_is_not_deleted,
+            rolling_back_goes_to_the_newest_older_one_that_was_current,
+            a_revision_is_activated_with_its_configuration,
+        ]);
+        $crate::storage_conformance!(@group $run, unprocessed, [
+            entities_are_found_and_scanned_as_they_go_into_their_next_run,
+        ]);
         $crate::storage_conformance!(@group $run, blobs, [
             a_blob_comes_back_whole,
             a_blob_is_replaced_and_removed,
@@ -122,10 +136,12 @@ macro_rules! storage_conformance {
             runs_of_a_dead_worker_are_queued_again,
             one_tenant_takes_at_most_half_while_others_wait,
             runs_are_kept_for_a_day,
+            a_tenant_has_a_bounded_number_of_unfinished_runs,
         ]);
         $crate::storage_conformance!(@group $run, faults, [
             a_processor_without_faults_has_none,
             recorded_faults_are_kept_to_be_read_and_replayed,
+            q08_large_requests_push_older_requests_out,
         ]);
         $crate::storage_conformance!(@group $run, changes, [
             a_new_log_is_empty_and_a_gone_one_is_none,

@@ -34,7 +34,8 @@ pub struct FaultRecord {
     pub backtrace: String,
     /// The log's tail, as JSON text.
     pub log: String,
-    /// The whole request, as JSON text, for replay. Not part of a list.
+    /// The whole call as recorded (`greenroom-call/1`), JSON text, for replay. Not part of a list; none when newer
+    /// faults needed its room.
     #[serde(skip)]
     pub request: Option<String>,
 }

@@ -42,10 +42,11 @@ pub use mutations::{Mutation, MutationKind, MutationOutcome, MutationRepository,
 pub use orphans::{OrphanQueue, OrphanReport};
 pub use processing_state::{
     Conflict, ProcessingFilter, ProcessingRepository, ProcessingState, ProcessingStatus,
+    UnprocessedEntity,
 };
 pub use processors::{
     Blob, BlobKind, BlobRepository, NewRevision, Processor, ProcessorRepository, ProcessorSettings,
-    Revision, RevisionState,
+    Revision, RevisionDeleted, RevisionState, SettingsPut, UploadId,
 };
 pub use reads::{DueRead, ReadKey, ReadRepository, StoredOutcome, StoredRead};
 pub use runs::{NewRun, Run, RunId, RunKind, RunQueue, RunState};

@@ -68,6 +68,17 @@ pub struct Conflict {
     pub at: Timestamp,
 }
 
+/// An entity as it goes into its next run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnprocessedEntity {
+    /// The uid.
+    pub uid: EntityUid,
+    /// The ref.
+    pub entity_ref: EntityRef,
+    /// The unprocessed entity, JSON text.
+    pub unprocessed: String,
+}
+
 /// Which states to list.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProcessingFilter {
@@ -94,6 +105,19 @@ pub trait ProcessingRepository {
         tenant: TenantId,
         entity_ref: &EntityRef,
     ) -> Result<Option<ProcessingState>, StorageError>;
+    /// One entity as it goes into its next run.
+    async fn find_unprocessed(
+        &self,
+        tenant: TenantId,
+        entity_ref: &EntityRef,
+    ) -> Result<Option<UnprocessedEntity>, StorageError>;
+    /// Entities that something still emits, as they go into their next run, by uid after `after`.
+    async fn scan_unprocessed(
+        &self,
+        tenant: TenantId,
+        after: Option<&EntityUid>,
+        limit: u32,
+    ) -> Result<Vec<UnprocessedEntity>, StorageError>;
     /// Conflicts by ref, the first `limit`.
     async fn list_conflicts(
         &self,

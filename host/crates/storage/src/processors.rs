@@ -2,7 +2,7 @@
 use crate::StorageError;
 use async_trait::async_trait;
 use bytes::Bytes;
-use greenroom_model::{Digest, ProcessorName, TenantId, Timestamp};
+use greenroom_model::{Digest, Matcher, ProcessorName, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What a tenant sets on a processor; JSON where only carried.
@@ -19,6 +19,8 @@ pub struct ProcessorSettings {
     pub grants: Option<Vec<String>>,
     /// Whether it is called at all.
     pub enabled: bool,
+    /// Overrides the descriptor's subscription; an empty list matches every entity.
+    pub subscription: Option<Vec<Matcher>>,
 }
 
 impl Default for ProcessorSettings {
@@ -29,6 +31,7 @@ impl Default for ProcessorSettings {
             limits: None,
             grants: None,
             enabled: true,
+            subscription: None,
         }
     }
 }
@@ -40,6 +43,8 @@ pub struct Processor {
     pub name: ProcessorName,
     /// Its settings.
     pub settings: ProcessorSettings,
+    /// Changes with every change of the settings and is never met again in the tenant, not under the same name either.
+    pub settings_version: i64,
     /// The number of the current revision.
     pub current: Option<u32>,
     /// When it was created.
@@ -90,6 +95,35 @@ pub enum NewRevision {
     Known(Revision),
 }
 
+/// What replacing settings gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingsPut {
+    /// They are in place; their version.
+    Put(i64),
+    /// They had been changed meanwhile; the version they have.
+    Changed(i64),
+    /// There is no such processor.
+    NoProcessor,
+}
+
+/// What deleting a revision gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RevisionDeleted {
+    /// It is gone; its bytes go with the next sweep, unless another revision has the same.
+    Deleted,
+    /// There is no such revision.
+    NotFound,
+    /// It is current.
+    Current,
+    /// It is what a roll-back would go to.
+    RollBackTarget,
+}
+
+/// An upload that is being written, named by a fresh UUID. Nothing is seen of it before it is published; what is left
+/// of one is swept after an hour.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UploadId(pub String);
+
 /// What a blob holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BlobKind {
@@ -132,6 +166,15 @@ pub trait ProcessorRepository {
         name: &ProcessorName,
         settings: ProcessorSettings,
     ) -> Result<bool, StorageError>;
+    /// The same, if the settings still have the version `expected`; whatever they have, if none is expected. Settings
+    /// that are what they were keep their version and queue nothing.
+    async fn put_processor_settings_if(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        settings: ProcessorSettings,
+        expected: Option<i64>,
+    ) -> Result<SettingsPut, StorageError>;
     /// Deletes a processor with its revisions and faults and queues the tenant in lane *bulk*; `false` if there is none.
     async fn delete_processor(
         &self,
@@ -143,6 +186,16 @@ pub trait ProcessorRepository {
         &self,
         tenant: TenantId,
         name: &ProcessorName,
+        digest: &Digest,
+        bytes: u64,
+    ) -> Result<Option<NewRevision>, StorageError>;
+    /// Publishes an upload as the component of a revision and adds the revision, in one transaction. Bytes the processor
+    /// knows already are dropped; `None`, and the upload dropped, if there is no such processor.
+    async fn publish_revision(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        upload: &UploadId,
         digest: &Digest,
         bytes: u64,
     ) -> Result<Option<NewRevision>, StorageError>;
@@ -174,6 +227,28 @@ pub trait ProcessorRepository {
         name: &ProcessorName,
         number: u32,
     ) -> Result<bool, StorageError>;
+    /// The same with the processor's configuration replaced in the same transaction, for a revision whose schema asks for
+    /// another one.
+    async fn activate_revision_with_config(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        number: u32,
+        config: serde_json::Value,
+    ) -> Result<bool, StorageError>;
+    /// Deletes a revision that is neither current nor what a roll-back would go to.
+    async fn delete_revision(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        number: u32,
+    ) -> Result<RevisionDeleted, StorageError>;
+    /// What rolling back would make current: the newest ready revision older than the current one that was current before.
+    async fn find_roll_back_target(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+    ) -> Result<Option<Revision>, StorageError>;
     /// Enabled processors with a current revision.
     async fn pipeline(
         &self,
@@ -194,6 +269,16 @@ pub trait BlobRepository {
         blob: &Blob,
         bytes: Bytes,
     ) -> Result<(), StorageError>;
+    /// Writes one piece of an upload, at most 256 KiB. Pieces are numbered from 0 without gaps and written in order.
+    async fn stage_upload(
+        &self,
+        tenant: TenantId,
+        upload: &UploadId,
+        number: u32,
+        piece: Bytes,
+    ) -> Result<(), StorageError>;
+    /// Drops an upload; silent if there is none.
+    async fn drop_upload(&self, tenant: TenantId, upload: &UploadId) -> Result<(), StorageError>;
     /// Reads a blob whole.
     async fn get_blob(&self, tenant: TenantId, blob: &Blob) -> Result<Option<Bytes>, StorageError>;
     /// Removes a blob; silent if there is none.

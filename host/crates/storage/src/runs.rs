@@ -18,6 +18,10 @@ pub enum RunKind {
     DryRunLocation,
     /// Inspect and compile an uploaded revision.
     InspectRevision,
+    /// Process one entity with a revision in place of the current one, writing nothing (`POST …/processors/{name}/runs`).
+    DryRunRevision,
+    /// Compare a revision with the current one over live entities, writing nothing (`POST …/processors/{name}/preview`).
+    PreviewRevision,
 }
 
 /// How far it is.
@@ -69,6 +73,13 @@ pub struct Run {
 pub trait RunQueue {
     /// Queues a run.
     async fn create_run(&self, tenant: TenantId, run: NewRun) -> Result<(), StorageError>;
+    /// The same, unless the tenant has `most` runs of this kind that are not done; `false` then.
+    async fn create_bounded_run(
+        &self,
+        tenant: TenantId,
+        run: NewRun,
+        most: u32,
+    ) -> Result<bool, StorageError>;
     /// Finds a run.
     async fn find_run(&self, tenant: TenantId, id: &RunId) -> Result<Option<Run>, StorageError>;
     /// Takes queued runs, oldest first, one tenant at most half of `limit` while others wait. Runs of a worker whose

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use greenroom_model::{Clock, Digest, TenantId, TenantName, Timestamp};
+use greenroom_model::{Clock, Digest, ProcessorName, TenantId, TenantName, Timestamp};
 use greenroom_storage::{
-    FinalEntity, NewTenant, NewToken, RunRecord, RunResult, Scope, StitchInput, Stitched, Storage,
-    Success, WorkerId,
+    FinalEntity, NewTenant, NewToken, RevisionState, RunRecord, RunResult, Scope, StitchInput,
+    Stitched, Storage, Success, WorkerId,
 };
 use greenroom_storage_sqlite::SqliteStorage;
 use http::{Request, Response};
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
+use crate::api::tests::documented;
 use crate::api::token::new_token;
 use crate::api::{ApiParts, router};
 use crate::lifecycle::Lifecycle;
@@ -37,6 +38,8 @@ pub(super) struct Host {
     router: Router,
     pub(super) storage: Arc<dyn Storage>,
     pub(super) tenant: TenantId,
+    pub(super) tenant_b: TenantId,
+    lifecycle: Arc<Lifecycle>,
     pub(super) operator: String,
     _directory: TempDir,
 }
@@ -45,6 +48,8 @@ pub(super) struct Host {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: http::HeaderMap,
+    pub(super) bytes: Vec<u8>,
+    /// The body as text, if it is.
     pub(super) text: String,
 }
 
@@ -64,26 +69,28 @@ impl Host {
             .unwrap()
             .unwrap()
             .id;
-        storage
+        let tenant_b = storage
             .create_tenant(new_tenant("b"))
             .await
             .unwrap()
-            .unwrap();
+            .unwrap()
+            .id;
+        let lifecycle = Lifecycle::new();
         let parts = ApiParts {
             storage: Arc::clone(&storage),
             clock: Arc::new(FixedClock),
-            lifecycle: Lifecycle::new(),
+            lifecycle: Arc::clone(&lifecycle),
             wakes: Wakes::default(),
             workers: None,
-            reserved_processors: vec![
-                greenroom_model::ProcessorName::parse("builtin-kinds").unwrap(),
-            ],
+            reserved_processors: vec![ProcessorName::parse("builtin-kinds").unwrap()],
         };
         let router = router(parts);
         let mut host = Self {
             router,
             storage,
             tenant,
+            tenant_b,
+            lifecycle,
             operator: String::new(),
             _directory: directory,
         };
@@ -106,14 +113,23 @@ impl Host {
         made.text
     }
 
+    /// Every answer that a test gets is one that the document tells of.
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let answer = self.send_unchecked(request).await;
+        documented::check(method.as_str(), &path, &answer);
+        answer
+    }
+
+    async fn send_unchecked(&self, request: Request<Body>) -> Answer {
         let response: Response<Body> = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,
-            text: String::from_utf8(bytes.to_vec()).unwrap(),
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+            bytes: bytes.to_vec(),
         }
     }
 
@@ -146,8 +162,52 @@ impl Host {
             .await
     }
 
+    /// Uploads a component that no other test has and says it is ready, with a schema of its configuration; its number.
+    pub(super) async fn revision(&self, processor: &str, schema: Option<&str>) -> u32 {
+        let unique = uuid::Uuid::new_v4();
+        let bytes = [b"\0asm\x0d\0\x01\0".as_slice(), unique.as_bytes()].concat();
+        let path = format!("/tenants/a/processors/{processor}/revisions?wait=0");
+        let request = Request::post(path)
+            .header("authorization", format!("Bearer {}", self.operator))
+            .body(Body::from(bytes))
+            .unwrap();
+        let answer = self.send(request).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        let number = answer.json()["number"].as_u64().unwrap();
+        let number = u32::try_from(number).unwrap();
+        let descriptor = json!({
+            "stages": ["pre-process"], "subscription": [], "locationTypes": [], "priority": 20,
+            "configSchema": schema, "time": null, "summary": null,
+        });
+        let ready = RevisionState::Ready {
+            descriptor: descriptor.to_string(),
+        };
+        assert!(self.finish_inspection(processor, number, ready).await);
+        number
+    }
+
+    /// Does the worker's part of an upload.
+    pub(super) async fn finish_inspection(
+        &self,
+        processor: &str,
+        number: u32,
+        state: RevisionState,
+    ) -> bool {
+        let name = ProcessorName::parse(processor).unwrap();
+        let finished = self
+            .storage
+            .finish_inspection(self.tenant, &name, number, state);
+        finished.await.unwrap()
+    }
+
     /// Gives entities as a provider does, and serves them.
     pub(super) async fn provide(&self, entities: &[Value]) {
+        self.queue(entities).await;
+        self.work().await;
+    }
+
+    /// Gives entities as a provider does.
+    pub(super) async fn queue(&self, entities: &[Value]) {
         let mut lines: Vec<String> = entities
             .iter()
             .map(|entity| json!({"add": {"entity": entity}}).to_string())
@@ -159,7 +219,13 @@ impl Host {
             .unwrap();
         let answer = self.send(request).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
-        self.work().await;
+    }
+
+    /// Waits until what requests left behind is cleared away: only the two tasks of the router itself are left.
+    pub(super) async fn quiet(&self) {
+        while self.lifecycle.tasks() > 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
     }
 
     /// Does the worker's part: every due entity is processed to itself and stitched.

@@ -73,6 +73,11 @@ pub(crate) const CONFINED: &[Confined] = &[
         "the core speaks outcomes, the edge speaks HTTP",
     ),
     only(
+        "axum::routing",
+        &["host/src/api/routes.rs", "host/src/api/server.rs"],
+        "a route and its description are added together, so that `/openapi.json` is complete",
+    ),
+    only(
         "reqwest::",
         &["host/crates/reader/", "host/src/commands", "tests/"],
         "one place decides where we connect",

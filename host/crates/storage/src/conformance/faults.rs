@@ -134,3 +134,29 @@ pub async fn recorded_faults_are_kept_to_be_read_and_replayed(
             .is_empty()
     );
 }
+
+/// Never the newest one's, however large, and never the fault itself.
+pub async fn q08_large_requests_push_older_requests_out(storage: &dyn Storage, clock: &TestClock) {
+    let world = World::new(storage, clock).await;
+    world.provide("p", &["component:default/a"]).await;
+    let claimed = claim_only(storage, &worker("w"), "component:default/a").await;
+    let faults = (0..4).map(|id| FaultRecord {
+        request: Some("x".repeat(if id == 3 { 40 << 20 } else { 20 << 20 })),
+        ..fault(id, "p", clock.now())
+    });
+    let record = run_with(&claimed, faults.collect());
+    storage.record(vec![record]).await.unwrap();
+    let p = processor_name("p");
+    assert_eq!(
+        storage
+            .list_faults(world.tenant, &p, 9)
+            .await
+            .unwrap()
+            .len(),
+        4
+    );
+    for (id, kept) in [("0", false), ("1", false), ("2", true), ("3", true)] {
+        let found = storage.find_fault(world.tenant, &p, id).await.unwrap();
+        assert_eq!(found.unwrap().request.is_some(), kept, "{id}");
+    }
+}

@@ -4,7 +4,7 @@
 use super::queue::{World, claim_all, refs, worker};
 use super::{HOSTILE_TEXT, TestClock, processor_name, tenant};
 use crate::{Lane, NewRevision, ProcessorSettings, Revision, RevisionState, Storage};
-use greenroom_model::{Clock, Digest, TenantId};
+use greenroom_model::{Clock, Digest, Matcher, TenantId};
 use serde_json::json;
 
 fn ready() -> RevisionState {
@@ -72,6 +72,10 @@ pub async fn settings_are_replaced_and_raise_the_pipeline_version(
         limits: Some(json!({"fuel": 5})),
         grants: Some(vec!["origin".into(), HOSTILE_TEXT.into()]),
         enabled: false,
+        subscription: Some(vec![Matcher {
+            kinds: vec![HOSTILE_TEXT.into()],
+            ..Matcher::default()
+        }]),
     };
     assert!(
         storage
@@ -305,7 +309,10 @@ pub async fn what_changes_the_pipeline_queues_the_tenant(storage: &dyn Storage, 
                     .unwrap()
             ),
             1 => {
-                let settings = ProcessorSettings::default();
+                let settings = ProcessorSettings {
+                    priority: Some(1),
+                    ..ProcessorSettings::default()
+                };
                 let put = storage.put_processor_settings(world.tenant, &name, settings);
                 assert!(put.await.unwrap());
             }

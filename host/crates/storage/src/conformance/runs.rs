@@ -187,3 +187,33 @@ pub async fn runs_are_kept_for_a_day(storage: &dyn Storage, clock: &TestClock) {
     );
     find(storage, tenant, "young").await;
 }
+
+/// By kind, so that one cannot crowd out another; what is done or cancelled does not count.
+pub async fn a_tenant_has_a_bounded_number_of_unfinished_runs(
+    storage: &dyn Storage,
+    _clock: &TestClock,
+) {
+    let (a, b) = (tenant(storage, "a").await, tenant(storage, "b").await);
+    let create = async |tenant, id: &str, kind| {
+        let run = NewRun {
+            id: run_id(id),
+            kind,
+            request: HOSTILE_TEXT.into(),
+        };
+        storage.create_bounded_run(tenant, run, 2).await.unwrap()
+    };
+    let (dry, preview) = (RunKind::DryRunRevision, RunKind::PreviewRevision);
+    assert!(create(a, "1", dry).await && create(a, "2", dry).await);
+    let worker = worker(storage, "w").await;
+    let claimed = storage.claim_runs(&worker, 1).await.unwrap();
+    assert_eq!((claimed.len(), claimed[0].kind), (1, dry));
+    assert!(!create(a, "3", dry).await);
+    assert!(storage.find_run(a, &run_id("3")).await.unwrap().is_none());
+    assert!(create(a, "4", preview).await && create(b, "5", dry).await);
+    let finished = storage.finish_run(a, &claimed[0].id, &worker, "{}").await;
+    assert!(finished.unwrap());
+    assert!(create(a, "6", dry).await && !create(a, "7", dry).await);
+    storage.cancel_run(a, &run_id("6")).await.unwrap();
+    assert!(create(a, "8", dry).await);
+    assert_eq!(find(storage, a, "4").await.kind, preview);
+}

@@ -1,11 +1,15 @@
 //! `CallLimits`: everything one call may use, in one value (DESIGN §3.2).
 //!
+//! Plain data: the sandbox enforces it, the orchestrator divides it among the rounds of a stage, and the API checks what
+//! a tenant sets, without knowing a sandbox.
+//!
 //! A call gets exactly what is in this value. Budgets that a stage shares over its rounds (fuel, CPU
 //! time, log, emissions) are reduced by the caller before the next round; the sandbox itself keeps no
 //! state between calls. The wasm stack is not in here: it belongs to the engine, see
 //! [`WASM_STACK_BYTES`].
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -102,7 +106,65 @@ pub struct LimitError {
     pub most: u64,
 }
 
+/// A partial set of limits that cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PartialLimitError {
+    /// A name that is no limit.
+    #[error("`{field}` is no limit; use one of {known}")]
+    Unknown {
+        /// The name, shortened.
+        field: String,
+        /// All names.
+        known: String,
+    },
+    /// Not a whole number, or out of range.
+    #[error("`{field}` is {given}; set it to a whole number between {least} and {most}")]
+    OutOfRange {
+        /// The field as it is written in configuration.
+        field: &'static str,
+        /// What was asked for, shortened.
+        given: String,
+        /// The least that may be set.
+        least: u64,
+        /// The most that may be set.
+        most: u64,
+    },
+}
+
 impl CallLimits {
+    /// The default limits with those replaced that `set` names, each checked to be a whole number from 1 to that of
+    /// `ceiling` (c28).
+    ///
+    /// # Errors
+    /// [`PartialLimitError`] for the first field that is not.
+    pub fn from_partial(
+        set: &Map<String, Value>,
+        ceiling: &CallLimits,
+    ) -> Result<CallLimits, PartialLimitError> {
+        let mut limits = CallLimits::default();
+        let ceiling = ceiling.named();
+        for (name, value) in set {
+            let Some((field, most)) = ceiling.iter().find(|(field, _)| field == name) else {
+                return Err(PartialLimitError::Unknown {
+                    field: name.chars().take(80).collect(),
+                    known: ceiling.map(|(field, _)| field).join(", "),
+                });
+            };
+            match value.as_u64() {
+                Some(given) if (1..=*most).contains(&given) => limits.set(field, given),
+                _ => {
+                    return Err(PartialLimitError::OutOfRange {
+                        field,
+                        given: value.to_string().chars().take(40).collect(),
+                        least: 1,
+                        most: *most,
+                    });
+                }
+            }
+        }
+        Ok(limits)
+    }
+
     /// The limits of the bundled processors that parse documents (location readers and
     /// placeholder): 8·10⁹ fuel, 20 s of CPU, 256 MiB. They read files of up to 16 MiB, and the
     /// operator ships them.
@@ -145,6 +207,26 @@ impl CallLimits {
             emissions: self.emissions.saturating_sub(emissions),
             ..*self
         }
+    }
+
+    fn set(&mut self, field: &str, value: u64) {
+        let place = match field {
+            "memoryBytes" => &mut self.memory_bytes,
+            "tableElements" => &mut self.table_elements,
+            "fuel" => &mut self.fuel,
+            "cpuMs" => &mut self.cpu_ms,
+            "wallMs" => &mut self.wall_ms,
+            "entityBytes" => &mut self.entity_bytes,
+            "configBytes" => &mut self.config_bytes,
+            "cacheBytes" => &mut self.cache_bytes,
+            "resultBytes" => &mut self.result_bytes,
+            "emissions" => &mut self.emissions,
+            "logBytes" => &mut self.log_bytes,
+            "hostBytes" => &mut self.host_bytes,
+            "carryBytes" => &mut self.carry_bytes,
+            _ => return,
+        };
+        *place = value;
     }
 
     fn named(&self) -> [(&'static str, u64); 13] {
@@ -196,6 +278,57 @@ mod tests {
             assert!(serde_json::from_str::<CallLimits>(&text).is_err(), "{bad}");
         }
         assert!(serde_json::from_str::<CallLimits>("{\"feul\":1}").is_err());
+    }
+
+    #[test]
+    fn c28_a_partial_set_is_checked_field_by_field() {
+        let read = |text: &str| {
+            let set: Map<String, Value> = serde_json::from_str(text).unwrap();
+            CallLimits::from_partial(&set, &ENGINE_CEILING)
+        };
+        assert_eq!(read("{}"), Ok(CallLimits::default()));
+        for (field, most) in ENGINE_CEILING.named() {
+            // The most that may be set is taken, by the field of that name and by no other.
+            let set = read(&format!("{{\"{field}\":{most}}}")).unwrap();
+            let other = read(&format!("{{\"{field}\":1}}")).unwrap();
+            for ((name, at_most), (_, at_least)) in set.named().into_iter().zip(other.named()) {
+                let expected = if name == field {
+                    (most, 1)
+                } else {
+                    (at_most, at_most)
+                };
+                assert_eq!((at_most, at_least), expected, "{name} after {field}");
+            }
+            let over = most + 1;
+            for bad in [
+                "0",
+                "-1",
+                "1.5",
+                "1.0",
+                "\"1GB\"",
+                "null",
+                "true",
+                "[1]",
+                "{}",
+                "1e3",
+                "9223372036854775808",
+                "18446744073709551615",
+                "18446744073709551616",
+                &over.to_string(),
+            ] {
+                let said = read(&format!("{{\"{field}\":{bad}}}"))
+                    .unwrap_err()
+                    .to_string();
+                let range = format!("`{field}` is ");
+                assert!(said.starts_with(&range), "{said}");
+                assert!(said.ends_with(&format!("between 1 and {most}")), "{said}");
+            }
+        }
+        let said = read("{\"feul\":1}").unwrap_err().to_string();
+        assert!(
+            said.starts_with("`feul` is no limit; use one of memoryBytes, "),
+            "{said}"
+        );
     }
 
     #[test]

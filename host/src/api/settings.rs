@@ -1,0 +1,183 @@
+//! `/tenants/{tenant}/processors/{name}/settings`: priority, configuration, limits, grants, subscription, on or off.
+//!
+//! Settings are replaced whole and checked before they are stored, so that nothing in a pipeline has to be guessed:
+//! limits against what may be set, the configuration against the schema of the current revision (c27, c28).
+
+use axum::extract::State;
+use axum::response::Response;
+use greenroom_model::{CallLimits, ENGINE_CEILING, ProcessorName, TenantId, check_subscription};
+use greenroom_storage::{Processor, ProcessorSettings, Revision, RevisionState, SettingsPut};
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::audit::Deed;
+use super::auth::{Access, Deploy, Read};
+use super::body::{JsonBody, typed};
+use super::error::ApiError;
+use super::etag::{IfMatch, changed, tagged};
+use super::extract::{self, Params, Segments};
+use super::processors::{ProcessorPath, named, no_processor};
+use super::state::ApiState;
+use crate::config_schema::ConfigSchema;
+
+/// Largest configuration (DESIGN §3.2).
+const MAX_CONFIG_BYTES: usize = 64 * 1024;
+/// Most grants of one processor, and the longest.
+const MAX_GRANTS: usize = 100;
+const MAX_GRANT_BYTES: usize = 2_048;
+
+/// `GET …/processors/{name}/settings`
+pub(super) async fn find_processor_settings(
+    access: Access<Read>,
+    State(state): State<ApiState>,
+    Segments(path): Segments<ProcessorPath>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    params.only(&[])?;
+    let name = named(&path.name)?;
+    let processor = state
+        .storage
+        .find_processor(access.tenant, &name)
+        .await?
+        .ok_or_else(|| no_processor(&name))?;
+    let response = extract::json(StatusCode::OK, &processor.settings);
+    Ok(tagged(response, processor.settings_version))
+}
+
+/// `PUT …/processors/{name}/settings`, with `If-Match` or without
+pub(super) async fn update_processor_settings(
+    access: Access<Deploy>,
+    State(state): State<ApiState>,
+    Segments(path): Segments<ProcessorPath>,
+    params: Params,
+    if_match: IfMatch,
+    JsonBody(body): JsonBody,
+) -> Result<Response, ApiError> {
+    params.only(&[])?;
+    let name = named(&path.name)?;
+    let settings = settings_of(body.unwrap_or_default())?;
+    let before = state
+        .storage
+        .find_processor(access.tenant, &name)
+        .await?
+        .ok_or_else(|| no_processor(&name))?;
+    let version = put(&state, access.tenant, &before, &settings, &if_match).await?;
+    if before.settings != settings {
+        let mut deed = Deed::new(
+            &access.actor,
+            Some(access.tenant),
+            "update_processor_settings",
+            name.as_str(),
+        );
+        deed.before = Some(json!(before.settings).to_string());
+        deed.after = Some(json!(settings).to_string());
+        deed.record(&state).await?;
+    }
+    Ok(tagged(extract::json(StatusCode::OK, &settings), version))
+}
+
+/// Checks settings against the current revision and stores them if they are new. Answers their version.
+pub(super) async fn put(
+    state: &ApiState,
+    tenant: TenantId,
+    before: &Processor,
+    settings: &ProcessorSettings,
+    if_match: &IfMatch,
+) -> Result<i64, ApiError> {
+    let expected = if_match.expected(before.settings_version)?;
+    if let Some(number) = before.current {
+        let current = state
+            .storage
+            .find_revision(tenant, &before.name, number)
+            .await?;
+        if let Some(current) = current {
+            check_config(&current, settings.config.as_ref())
+                .map_err(|wrong| ApiError::input(format!("request/body/{wrong}")))?;
+        }
+    }
+    let put = state
+        .storage
+        .put_processor_settings_if(tenant, &before.name, settings.clone(), expected)
+        .await?;
+    let version = match put {
+        SettingsPut::Put(version) => version,
+        SettingsPut::Changed(version) => return Err(changed(version)),
+        SettingsPut::NoProcessor => return Err(no_processor(&before.name)),
+    };
+    state.wakes.outgoing.notify_one();
+    Ok(version)
+}
+
+/// Checks a configuration against the schema that a revision declares; without a configuration the guest gets `{}`.
+pub(super) fn check_config(revision: &Revision, config: Option<&Value>) -> Result<(), String> {
+    let RevisionState::Ready { descriptor } = &revision.state else {
+        return Ok(());
+    };
+    let descriptor: Value = serde_json::from_str(descriptor).unwrap_or_default();
+    let Some(text) = descriptor.get("configSchema").and_then(Value::as_str) else {
+        return Ok(());
+    };
+    // A schema that does not read was refused at inspection; one inspected by an older host may be stricter than we are.
+    let schema = ConfigSchema::parse(text).map_err(|error| {
+        format!("config cannot be checked: {error}; upload the processor again")
+    })?;
+    let nothing = json!({});
+    schema
+        .check(config.unwrap_or(&nothing))
+        .map_err(|wrong| wrong.to_string())
+}
+
+/// What is answered when a revision does not take the configuration it would run with.
+pub(super) fn unfit_config(name: &ProcessorName, number: u32, wrong: &str) -> ApiError {
+    ApiError::conflict(format!(
+        "revision {number} of '{name}' does not take the present configuration: {wrong}; \
+         change the settings, or send the new \"config\" with this request"
+    ))
+}
+
+/// The settings in a body, checked as far as they can be without a revision.
+pub(super) fn settings_of(body: Map<String, Value>) -> Result<ProcessorSettings, ApiError> {
+    let settings: ProcessorSettings = typed(Some(body))?;
+    if let Some(config) = &settings.config {
+        check_config_size(config)?;
+    }
+    match &settings.limits {
+        None => {}
+        // The tenant's quota is the engine's ceiling until tenants have quotas of their own.
+        Some(Value::Object(limits)) => {
+            CallLimits::from_partial(limits, &ENGINE_CEILING)
+                .map_err(|wrong| ApiError::input(format!("request/body/limits: {wrong}")))?;
+        }
+        Some(_) => return Err(ApiError::input("request/body/limits must be object")),
+    }
+    let grants = settings.grants.as_deref().unwrap_or_default();
+    let sound = |grant: &String| {
+        let web = grant.starts_with("https://") || grant.starts_with("http://");
+        matches!(grant.as_str(), "location" | "origin") || (web && grant.len() <= MAX_GRANT_BYTES)
+    };
+    if grants.len() > MAX_GRANTS || !grants.iter().all(sound) {
+        let expected =
+            format!("at most {MAX_GRANTS} of `location`, `origin` and https:// prefixes");
+        return Err(ApiError::input(format!(
+            "request/body/grants must be {expected}"
+        )));
+    }
+    if let Some(subscription) = &settings.subscription {
+        check_subscription(subscription)
+            .map_err(|wrong| ApiError::input(format!("request/body/subscription {wrong}")))?;
+    }
+    Ok(settings)
+}
+
+/// Checks that a configuration is an object of a bounded size.
+pub(super) fn check_config_size(config: &Value) -> Result<(), ApiError> {
+    if !config.is_object() {
+        return Err(ApiError::input("request/body/config must be object"));
+    }
+    if config.to_string().len() > MAX_CONFIG_BYTES {
+        return Err(ApiError::input(
+            "request/body/config must not be larger than 64 KiB; keep data in a file and read it",
+        ));
+    }
+    Ok(())
+}
