@@ -5,6 +5,7 @@ mod compile;
 mod data_dir;
 mod file_roots;
 mod operator_token;
+mod processor;
 mod provision;
 mod serve;
 mod worker;
@@ -37,6 +38,8 @@ enum Command {
         #[arg(long, hide = true)]
         child: bool,
     },
+    /// Write, try, upload and watch processors
+    Processor(processor::ProcessorFlags),
     /// Compile one component from standard input; a worker does this by itself
     #[command(hide = true)]
     Compile,
@@ -45,11 +48,14 @@ enum Command {
 /// Parses the arguments and runs a subcommand.
 ///
 /// Exit codes: 0 when it did what was asked, 1 when it could not, 2 for wrong arguments (by the parser); `compile` exits
-/// with 3 for a component that is rejected.
+/// with 3 for a component that is rejected, `processor` as its help says.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Command::Compile = arguments.command {
         return compile::run();
+    }
+    if let Command::Processor(flags) = &arguments.command {
+        return processor::run(flags);
     }
     let result = reject_unknown_variables()
         .map_err(anyhow::Error::from)
@@ -58,7 +64,7 @@ pub fn main() -> ExitCode {
             match arguments.command {
                 Command::Serve(flags) => serve::run(&flags),
                 Command::Worker { flags, child } => worker::run(&flags, child),
-                Command::Compile => Ok(()),
+                Command::Processor(_) | Command::Compile => Ok(()),
             }
         });
     match result {

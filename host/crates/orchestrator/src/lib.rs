@@ -23,6 +23,7 @@ mod seed;
 mod state;
 mod trace;
 
+pub use budget::{document_fault, new_wants};
 pub use job::{Job, Step, WantedReads};
 pub use outcome::{EmittedChild, FaultedCall, Outcome, Processed, TracedWant, Verdict};
 pub use pipeline::{Pipeline, PipelineProcessor};
