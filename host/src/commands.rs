@@ -5,6 +5,7 @@ mod compile;
 mod data_dir;
 mod file_roots;
 mod operator_token;
+mod processor;
 mod provision;
 mod sandbox;
 mod serve;
@@ -38,6 +39,8 @@ enum Command {
         #[arg(long, hide = true)]
         child: bool,
     },
+    /// Write, try, upload and watch processors
+    Processor(processor::ProcessorFlags),
     /// Compile one component from standard input; a worker does this by itself
     #[command(hide = true)]
     Compile,
@@ -56,13 +59,14 @@ enum Command {
 /// Parses the arguments and runs a subcommand.
 ///
 /// Exit codes: 0 when it did what was asked, 1 when it could not, 2 for wrong arguments (by the parser); `compile` exits
-/// with 3 for a component that is rejected.
+/// with 3 for a component that is rejected, `processor` as its help says.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // These two lock themselves down before they do anything else.
-    match arguments.command {
+    // The first two lock themselves down before they do anything else.
+    match &arguments.command {
         Command::Compile => return compile::run(),
-        Command::Sandbox { threads, alone: _ } => return sandbox::run(threads),
+        Command::Sandbox { threads, alone: _ } => return sandbox::run(*threads),
+        Command::Processor(flags) => return processor::run(flags),
         Command::Serve(_) | Command::Worker { .. } => {}
     }
     let result = reject_unknown_variables()
@@ -72,7 +76,7 @@ pub fn main() -> ExitCode {
             match arguments.command {
                 Command::Serve(flags) => serve::run(&flags),
                 Command::Worker { flags, child } => worker::run(&flags, child),
-                Command::Compile | Command::Sandbox { .. } => Ok(()),
+                Command::Processor(_) | Command::Compile | Command::Sandbox { .. } => Ok(()),
             }
         });
     match result {

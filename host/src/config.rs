@@ -6,11 +6,15 @@
 mod environment;
 mod file;
 mod flags;
+mod host_flags;
 mod settings;
 mod tenant;
 
-pub use environment::{UnknownVariable, VARIABLES, log_filter, reject_unknown_variables};
+pub use environment::{
+    UnknownVariable, VARIABLES, log_filter, plain_terminal, reject_unknown_variables, token,
+};
 pub use file::ConfigFileError;
 pub use flags::{ServeFlags, WorkerFlags};
+pub use host_flags::HostFlags;
 pub use settings::{Config, ConfigError};
 pub use tenant::{ConfigLocation, IntegrationHost, TenantSection};

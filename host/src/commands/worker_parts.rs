@@ -21,7 +21,7 @@ use crate::worker::{
 };
 
 /// Bundled processors that parse documents and so have limits of their own (DESIGN §8).
-const DOCUMENT_READERS: [&str; 3] = ["file-reader", "placeholder", "url-reader"];
+pub(super) const DOCUMENT_READERS: [&str; 3] = ["file-reader", "placeholder", "url-reader"];
 
 /// The names of the bundled processors, which no tenant's processor may have.
 pub(super) fn reserved_names() -> Vec<ProcessorName> {

@@ -4,7 +4,7 @@
 use thiserror::Error;
 
 /// Every variable, with the flag it stands for.
-pub const VARIABLES: [(&str, &str); 7] = [
+pub const VARIABLES: [(&str, &str); 11] = [
     ("GREENROOM_DATA_DIR", "--data-dir"),
     ("GREENROOM_LISTEN", "--listen"),
     ("GREENROOM_METRICS_LISTEN", "--metrics-listen"),
@@ -15,6 +15,10 @@ pub const VARIABLES: [(&str, &str); 7] = [
         "GREENROOM_LOG",
         "the log filter, such as `info` or `greenroom=debug`",
     ),
+    ("GREENROOM_URL", "--host"),
+    ("GREENROOM_TENANT", "--tenant"),
+    ("GREENROOM_TOKEN_FILE", "--token-file"),
+    ("GREENROOM_TOKEN", "the token of `greenroom processor`"),
 ];
 
 /// A variable that no flag has.
@@ -55,4 +59,27 @@ pub fn log_filter() -> Option<String> {
     )]
     let filter = std::env::var("GREENROOM_LOG");
     filter.ok()
+}
+
+/// The token of the commands for authors, if one is set.
+pub fn token() -> Option<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "config is where the environment is read"
+    )]
+    let token = std::env::var("GREENROOM_TOKEN");
+    token
+        .ok()
+        .map(|token| token.trim().to_owned())
+        .filter(|token| !token.is_empty())
+}
+
+/// Whether colours are not wanted (<https://no-color.org>), or the terminal has none.
+pub fn plain_terminal() -> bool {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "config is where the environment is read"
+    )]
+    let (no_color, term) = (std::env::var_os("NO_COLOR"), std::env::var_os("TERM"));
+    no_color.is_some_and(|value| !value.is_empty()) || term.is_some_and(|term| term == "dumb")
 }

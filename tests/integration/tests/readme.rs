@@ -57,7 +57,12 @@ fn the_commands_in_readme_exist() {
 
 #[test]
 fn the_links_in_readme_and_docs_lead_somewhere() {
-    for page in ["README.md", "CONTRIBUTING.md", "docs/architecture.md"] {
+    for page in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/authoring.md",
+    ] {
         let folder = root().join(page);
         let folder = folder.parent().expect("a page has a folder");
         let text = read(page);

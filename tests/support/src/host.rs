@@ -222,7 +222,10 @@ impl Drop for TestHost {
 }
 
 /// The binary, next to the directory of the test that runs.
-fn binary() -> PathBuf {
+///
+/// # Panics
+/// If it is not built.
+pub fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
     let path = test
         .ancestors()

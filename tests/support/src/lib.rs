@@ -9,7 +9,7 @@ mod verdicts;
 mod waiting;
 
 pub use client::{Client, Reply};
-pub use host::{TestHost, TestHostBuilder};
+pub use host::{TestHost, TestHostBuilder, binary};
 pub use process::{children_of, is_alive, kill_hard, stop_softly};
 pub use sandbox::{Blow, SandboxChild};
 pub use verdicts::{CatalogUnderTest, Difference, LocationTarget, Verdict, assert_known};

@@ -51,25 +51,7 @@ impl StepProgress {
     /// Takes the wants of a round: those not read before in this step. No new one, or too many, is a fault.
     pub(crate) fn want(&mut self, wants: Vec<Want>) -> Result<(), GuestFault> {
         self.wanted.clear();
-        for want in wants {
-            let known =
-                self.reads.iter().any(|read| read.want == want) || self.wanted.contains(&want);
-            if !known {
-                self.wanted.push(want);
-            }
-        }
-        if self.wanted.is_empty() {
-            return Err(GuestFault::new(
-                FaultKind::ReadLimit,
-                "the call is pending but wants no read that it does not have: return a result once `read` answers",
-            ));
-        }
-        if self.reads.len() + self.wanted.len() > MAX_READS {
-            return Err(GuestFault::new(
-                FaultKind::ReadLimit,
-                format!("the stage wants more than {MAX_READS} reads: use a carry, or read less"),
-            ));
-        }
+        self.wanted = new_wants(&self.reads, wants)?;
         Ok(())
     }
 
@@ -117,12 +99,55 @@ impl StepProgress {
         }
         self.wanted.clear();
         if self.document_bytes > MAX_DOCUMENT_BYTES {
-            self.broken = Some(GuestFault::new(
-                FaultKind::ReadLimit,
-                format!(
-                    "the documents of the stage exceed {MAX_DOCUMENT_BYTES} bytes: use a carry, or read less"
-                ),
-            ));
+            self.broken = Some(too_many_bytes());
         }
     }
+}
+
+/// What a pending call wants besides what it was given. A function of the call alone, so that a replay of it judges as
+/// the run did.
+///
+/// # Errors
+/// The fault `read-limit`, where nothing is new or it would be more than 64 reads in all.
+pub fn new_wants(reads: &[Read], wants: Vec<Want>) -> Result<Vec<Want>, GuestFault> {
+    let mut new = Vec::new();
+    for want in wants {
+        if !reads.iter().any(|read| read.want == want) && !new.contains(&want) {
+            new.push(want);
+        }
+    }
+    if new.is_empty() {
+        return Err(GuestFault::new(
+            FaultKind::ReadLimit,
+            "the call is pending but wants no read that it does not have: return a result once `read` answers",
+        ));
+    }
+    if reads.len() + new.len() > MAX_READS {
+        return Err(GuestFault::new(
+            FaultKind::ReadLimit,
+            format!("the stage wants more than {MAX_READS} reads: use a carry, or read less"),
+        ));
+    }
+    Ok(new)
+}
+
+/// The fault of a call that is not made, because its documents are too many bytes.
+pub fn document_fault(reads: &[Read]) -> Option<GuestFault> {
+    let bytes: u64 = reads
+        .iter()
+        .map(|read| match &read.outcome {
+            ReadOutcome::Document { body, .. } => body.len() as u64,
+            _ => 0,
+        })
+        .sum();
+    (bytes > MAX_DOCUMENT_BYTES).then(too_many_bytes)
+}
+
+fn too_many_bytes() -> GuestFault {
+    GuestFault::new(
+        FaultKind::ReadLimit,
+        format!(
+            "the documents of the stage exceed {MAX_DOCUMENT_BYTES} bytes: use a carry, or read less"
+        ),
+    )
 }

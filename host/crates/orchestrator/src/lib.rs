@@ -25,6 +25,7 @@ mod seed;
 mod state;
 mod trace;
 
+pub use budget::{document_fault, new_wants};
 pub use crash::crashed;
 pub use job::{Job, Step, WantedReads};
 pub use observed::{CallCost, Observed, ObservedCall};

@@ -1,0 +1,449 @@
+//! Proves what `greenroom processor` promises to people and scripts, with the real binary: a fault replays as the same fault
+//! at the same fuel, exit codes mean one thing each, JSON is alone on its stream, and neither a hostile file nor a hostile
+//! name controls the terminal.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use greenroom_test_artifacts::*;
+use greenroom_test_support::{TestHost, binary, quiet};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long anything here may take on a busy machine.
+const BOUND: Duration = Duration::from_secs(60);
+
+/// A folder to work in, with an entity in it.
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Desk {
+        let desk = Desk(tempfile::tempdir().unwrap());
+        desk.write(
+            "web.yaml",
+            "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata:\n  name: web\n\
+             spec: {type: website, lifecycle: production, owner: artists}\n",
+        );
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("GREENROOM_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .arg("processor")
+            .args(arguments)
+            .current_dir(self.0.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Done {
+        Done::of(self.command(arguments).output().expect("the binary runs"))
+    }
+}
+
+/// A command that ended.
+#[derive(Debug)]
+struct Done {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Done {
+    fn of(output: Output) -> Done {
+        Done {
+            code: output.status.code().expect("it ended by itself"),
+            out: String::from_utf8(output.stdout).expect("text"),
+            err: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+
+    #[track_caller]
+    fn ends(self, code: i32) -> Done {
+        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    fn says(&self, text: &str) -> &Done {
+        assert!(
+            self.out.contains(text) || self.err.contains(text),
+            "`{text}` is not in:\n{}\n{}",
+            self.out,
+            self.err
+        );
+        self
+    }
+
+    /// Its documents.
+    #[track_caller]
+    fn json(&self) -> Vec<Value> {
+        self.out
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect()
+    }
+
+    /// Nothing but text and line ends went to the terminal.
+    #[track_caller]
+    fn is_tame(&self) -> &Done {
+        for text in [&self.out, &self.err] {
+            let wild = text
+                .chars()
+                .find(|c| (c.is_control() && *c != '\n') || ('\u{202a}'..='\u{202e}').contains(c));
+            assert_eq!(wild, None, "{text:?}");
+        }
+        self
+    }
+}
+
+/// Programs that fault in pre-process the same way everywhere, the fault, and a configuration or limits.
+const DETERMINISTIC: &[(&str, &str, &str)] = &[
+    (LOOP_FOREVER_COMPONENT, "out-of-fuel", "{}"),
+    (LOOP_AT_START_COMPONENT, "out-of-fuel", "{}"),
+    (LOOP_OVER_LOG_COMPONENT, "out-of-fuel", "{}"),
+    (GROW_MEMORY_COMPONENT, "memory-limit", "{}"),
+    (ANNOTATE_COMPONENT, "output-too-large", r#"{"resultBytes":10}"#),
+    (WANT_65_READS_COMPONENT, "read-limit", "{}"),
+    (INVALID_JSON_COMPONENT, "invalid-output", r#"{"no":"entity"}"#),
+    (LIE_ABOUT_REF_COMPONENT, "invalid-output", "{}"),
+    (PANICS_COMPONENT, "trap", "{}"),
+    (EXIT_ZERO_COMPONENT, "trap", "{}"),
+    (UNDERFLOW_STACK_COMPONENT, "trap", "{}"),
+    (REJECT_COMPONENT, "rejected", "{}"),
+    (REFUSE_COMPONENT, "denied", "{}"),
+];
+
+#[test]
+fn every_deterministic_fault_replays_as_the_same_fault_at_the_same_fuel() {
+    let desk = Desk::new();
+    for (component, fault, config) in DETERMINISTIC {
+        let limited = config.contains("Bytes");
+        desk.write("config.json", if limited { "{}" } else { config });
+        desk.write("limits.json", if limited { config } else { "{}" });
+        let ran = desk.run(&[
+            "run", "web.yaml", "--component", component, "--config", "config.json", "--limits", "limits.json", "--save-fault", "fault.json", "--json",
+        ]);
+        let saved: Value = serde_json::from_str(&fs::read_to_string(desk.path("fault.json")).unwrap_or_else(|error| {
+            panic!("{component} left no fault: {error}\n{}\n{}", ran.out, ran.err)
+        }))
+        .unwrap();
+        fs::remove_file(desk.path("fault.json")).unwrap();
+        assert_eq!(saved["fault"]["kind"], *fault, "{component}");
+        let expected = if matches!(*fault, "rejected" | "denied") { 3 } else { 4 };
+        assert_eq!(ran.code, expected, "{component}");
+        desk.write("saved.json", &saved.to_string());
+        let replayed = desk.run(&["replay", "saved.json", "--component", component, "--json"]).ends(0);
+        let replayed = &replayed.json()[0];
+        assert_eq!(replayed["reproduced"], true, "{component}: {replayed}");
+        assert_eq!(replayed["fault"], saved["fault"], "{component}: backtrace and all");
+        assert_eq!(replayed["fuel"], saved["report"]["fuel"], "{component}");
+    }
+}
+
+#[test]
+fn l05_another_component_is_said_and_replayed_only_when_told_to() {
+    let desk = Desk::new();
+    desk.run(&["run", "web.yaml", "--component", PANICS_COMPONENT, "--save-fault", "f.json"]).ends(4);
+    let refused = desk.run(&["replay", "f.json", "--component", ANNOTATE_COMPONENT]).ends(1);
+    refused.says("--other-revision").says("this component is");
+    let other = desk.run(&["replay", "f.json", "--component", ANNOTATE_COMPONENT, "--other-revision"]).ends(5);
+    other.says("recorded trap, here no fault");
+    let fixed = desk.run(&["run", "--request", "f.json", "--component", ANNOTATE_COMPONENT]).ends(0);
+    fixed.says("answered").says("next: greenroom processor test");
+}
+
+#[test]
+fn l05_hostile_saved_faults_are_refused_and_print_nothing_raw() {
+    let desk = Desk::new();
+    desk.run(&["run", "web.yaml", "--component", PANICS_COMPONENT, "--save-fault", "f.json"]).ends(4);
+    let good: Value = serde_json::from_str(&fs::read_to_string(desk.path("f.json")).unwrap()).unwrap();
+    let request = |text: &str| {
+        desk.write("hostile.json", text);
+        for verb in [&["run", "--request", "hostile.json"][..], &["replay", "hostile.json"][..]] {
+            let mut arguments = verb.to_vec();
+            arguments.extend(["--component", PANICS_COMPONENT]);
+            desk.run(&arguments).ends(1).is_tame();
+            arguments.push("--json");
+            let done = desk.run(&arguments).ends(1);
+            assert_eq!(done.is_tame().json()[0]["error"]["kind"], "failed");
+        }
+    };
+    let mut track = good.clone();
+    track["format"] = json!("greenroom-call/\u{1b}[2J2");
+    let mut extra = good.clone();
+    extra["\u{1b}]0;x\u{7}"] = json!(1);
+    for text in [
+        format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000)),
+        track.to_string(),
+        extra.to_string(),
+        "\u{1b}[2J".to_owned(),
+        String::new(),
+    ] {
+        request(&text);
+    }
+    // 1 GB, of which nothing but its size is looked at.
+    let large = fs::File::create(desk.path("large.json")).unwrap();
+    large.set_len(1 << 30).unwrap();
+    let started = Instant::now();
+    let done = desk.run(&["replay", "large.json", "--component", PANICS_COMPONENT]).ends(1);
+    done.says("larger than").is_tame();
+    assert!(started.elapsed() < BOUND);
+
+    // A good one whose texts are hostile is run, and shown tame.
+    let mut texts = good;
+    texts["fault"]["message"] = json!("a\u{1b}[31m\r\n\u{9b}2J\u{202e}b");
+    texts["engine"] = json!("1.0\u{1b}[2J");
+    desk.write("texts.json", &texts.to_string());
+    let done = desk.run(&["replay", "texts.json", "--component", PANICS_COMPONENT]).ends(5);
+    done.is_tame().says("\\u{1b}[31m").says("fuel may differ");
+}
+
+#[test]
+fn l01_hostile_entities_and_names_do_not_control_the_terminal() {
+    let desk = Desk::new();
+    let entity = json!({
+        "apiVersion": "backstage.io/v1alpha1", "kind": "Component",
+        "metadata": {"name": "web", "annotations": {"a\u{1b}[2J": "x\u{9b}31m\u{202e}\r\n\u{7}"}},
+        "spec": {"type": "a\u{1b}[1A", "lifecycle": "b", "owner": "o\u{202e}p\u{7}"}
+    });
+    desk.write("bad\u{1b}[2J\u{202e}.json", &entity.to_string());
+    for json in [&[][..], &["--json"][..]] {
+        let mut arguments = vec!["run", "bad\u{1b}[2J\u{202e}.json", "--component", ANNOTATE_COMPONENT, "--all"];
+        arguments.extend(json);
+        desk.run(&arguments).is_tame();
+        let mut arguments = vec!["run", "no\u{1b}[2Jfile", "--component", ANNOTATE_COMPONENT];
+        arguments.extend(json);
+        desk.run(&arguments).ends(3).is_tame();
+        let mut arguments = vec!["check", "--component", "\u{1b}[2J.wasm"];
+        arguments.extend(json);
+        desk.run(&arguments).ends(1).is_tame();
+    }
+}
+
+#[test]
+fn a_run_shows_the_change_its_cost_and_the_next_command() {
+    let desk = Desk::new();
+    let done = desk.run(&["run", "web.yaml", "--component", ANNOTATE_COMPONENT]).ends(0);
+    done.is_tame().says("component:default/web").says("processed").says("ownedBy").says("next: ");
+    assert!(done.out.contains("annotate pre-process  fuel ") && done.out.contains("memory "), "{}", done.out);
+    let run = desk.run(&["run", "web.yaml", "--component", ANNOTATE_COMPONENT, "--json"]).ends(0);
+    let run = &run.json()[0];
+    assert_eq!(run["outcome"], "processed");
+    let calls = run["calls"].as_array().unwrap();
+    let own = calls.iter().find(|call| call["processor"] == "annotate").expect("its own call");
+    assert!(own["fuel"].as_u64().unwrap() > 0 && own["fuelLimit"] == 1_000_000_000);
+    assert!(calls.iter().any(|call| call["processor"] == "builtin-kinds"), "production's pipeline");
+    assert!(run["diff"].as_array().unwrap().iter().all(|change| change["op"].is_string()), "{run}");
+    let alone = desk.run(&["run", "web.yaml", "--component", ANNOTATE_COMPONENT, "--alone", "--json"]).ends(0);
+    let relations = alone.json()[0]["emissions"]["relations"].clone();
+    assert_eq!(relations, json!([]), "the bundled processors emit nothing");
+}
+
+#[test]
+fn a_read_nobody_gave_is_shown_and_answered_by_a_file() {
+    let desk = Desk::new();
+    let waiting = desk.run(&["run", "web.yaml", "--component", SAME_WANT_AGAIN_COMPONENT]).ends(3);
+    waiting.says("waiting for reads").says("--read URL=FILE");
+    let run = desk.run(&["run", "web.yaml", "--component", SAME_WANT_AGAIN_COMPONENT, "--json"]).ends(3);
+    let want = run.json()[0]["reads"][0].clone();
+    assert_eq!(want["outcome"], "unanswered", "{want}");
+    let url = want["want"]["get"].as_str().unwrap().to_owned();
+    desk.write("document", "hello");
+    let flag = format!("{url}=document");
+    let answered = desk.run(&["run", "web.yaml", "--component", SAME_WANT_AGAIN_COMPONENT, "--read", &flag]);
+    answered.ends(4).says("read-limit");
+    // A document beside the entity is the repository's.
+    desk.write(
+        "api.yaml",
+        "apiVersion: backstage.io/v1alpha1\nkind: API\nmetadata: {name: a}\n\
+         spec: {type: openapi, lifecycle: production, owner: artists, definition: {$text: ./docs/definition.txt}}\n",
+    );
+    desk.write("docs/definition.txt", "openapi: 3.0.0");
+    let run = desk.run(&["run", "api.yaml", "--component", ANNOTATE_COMPONENT, "--json"]).ends(0);
+    assert_eq!(run.json()[0]["entity"]["spec"]["definition"], "openapi: 3.0.0");
+}
+
+#[test]
+fn exit_codes_mean_one_thing_each() {
+    let desk = Desk::new();
+    desk.run(&["run"]).ends(2);
+    desk.run(&["nonsense"]).ends(2);
+    desk.run(&["check"]).ends(1).says("greenroom processor new");
+    desk.write("core.wasm", "\0asm\u{1}\0\0\0");
+    desk.run(&["check", "--component", "core.wasm"]).ends(3).says("core module");
+    desk.run(&["run", "web.yaml", "--component", REJECT_COMPONENT]).ends(3).says("rejected");
+    desk.run(&["run", "web.yaml", "--component", PANICS_COMPONENT]).ends(4).says("trap").says("panics.rs");
+    desk.write("bad.yaml", "kind: {{");
+    desk.run(&["run", "bad.yaml", "--component", ANNOTATE_COMPONENT]).ends(3).says("bad.yaml");
+    let unreachable = desk.run(&["list", "--host", "http://127.0.0.1:9"]).ends(6);
+    unreachable.says("--host");
+    let json = desk.run(&["list", "--host", "http://127.0.0.1:9", "--json"]).ends(6);
+    assert_eq!(json.json()[0]["error"]["kind"], "refused");
+    let help = desk.run(&["--help"]).ends(0);
+    help.says("Exit codes").says("5  a result");
+}
+
+#[test]
+fn fixtures_are_blessed_compared_and_their_fuel_is_bounded() {
+    let desk = Desk::new();
+    let entity = fs::read_to_string(desk.path("web.yaml")).unwrap();
+    desk.write("fixtures/web/entity.yaml", &entity);
+    let test = |more: &[&str]| {
+        let mut arguments = vec!["test", "--component", ANNOTATE_COMPONENT];
+        arguments.extend(more);
+        desk.run(&arguments)
+    };
+    test(&[]).ends(5).says("nothing is expected yet");
+    test(&["--bless"]).ends(0).says("written");
+    test(&[]).ends(0).says("1 passed, 0 failed").says("next: greenroom processor push");
+    let path = desk.path("fixtures/web/expected.json");
+    let good = fs::read_to_string(&path).unwrap();
+    let mut cheaper: Value = serde_json::from_str(&good).unwrap();
+    let fuel = cheaper["fuel"]["pre-process"].as_u64().unwrap();
+    cheaper["fuel"]["pre-process"] = json!(fuel / 2);
+    fs::write(&path, cheaper.to_string()).unwrap();
+    test(&[]).ends(5).says("dearer");
+    test(&["--fuel-tolerance", "150"]).ends(0);
+    let mut other: Value = serde_json::from_str(&good).unwrap();
+    other["outcome"] = json!("rejected");
+    fs::write(&path, other.to_string()).unwrap();
+    let json = test(&["--json"]).ends(5);
+    assert_eq!(json.json()[0]["fixtures"][0]["differences"][0]["path"], "/outcome");
+    test(&["--bless"]).ends(0);
+    assert_eq!(fs::read_to_string(&path).unwrap(), good, "blessing is the same every time");
+}
+
+#[test]
+fn cost_names_the_function_that_burns_and_is_the_same_every_time() {
+    let desk = Desk::new();
+    let cost = || {
+        let done = desk.run(&["cost", "web.yaml", "--component", SLOW_CPU_COMPONENT, "--samples", "50", "--json"]);
+        done.ends(0).json().remove(0)
+    };
+    let first = cost();
+    let top = &first["functions"][0];
+    assert!(top["function"].as_str().unwrap().contains("slow_cpu"), "{}", first["functions"]);
+    assert!(top["file"].as_str().unwrap().contains("slow_cpu.rs") && top["line"].is_u64(), "{top}");
+    assert_eq!(first["stages"][0]["stage"], "pre-process");
+    let again = cost();
+    assert_eq!((&first["functions"], &first["stages"]), (&again["functions"], &again["stages"]));
+    desk.run(&["cost", "web.yaml", "--component", SLOW_CPU_COMPONENT, "--samples", "20"]).ends(0).says("by function");
+}
+
+#[test]
+fn check_says_what_a_component_is() {
+    let desk = Desk::new();
+    let done = desk.run(&["check", "--component", ANNOTATE_COMPONENT]).ends(0);
+    done.says("ok annotate").says("stages pre-process").says("called for every entity").says("next: ");
+    let json = desk.run(&["check", "--component", ANNOTATE_COMPONENT, "--json"]).ends(0).json();
+    assert_eq!(json[0]["descriptor"]["stages"][0], "pre-process");
+    assert!(json[0]["warnings"].as_array().is_some_and(|all| all.iter().any(|one| one.as_str().unwrap().contains("every entity"))));
+}
+
+#[test]
+fn watch_runs_again_when_a_file_changes() {
+    let desk = Desk::new();
+    let out = fs::File::create(desk.path("out")).unwrap();
+    let mut child = desk
+        .command(&["run", "web.yaml", "--component", ANNOTATE_COMPONENT, "--watch", "--json"])
+        .stdout(out)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = |count: usize| {
+        let started = Instant::now();
+        loop {
+            let text = fs::read_to_string(desk.path("out")).unwrap();
+            if text.lines().count() >= count {
+                return text;
+            }
+            assert!(started.elapsed() < BOUND, "{count} results: {text}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    lines(1);
+    let entity = fs::read_to_string(desk.path("web.yaml")).unwrap();
+    desk.write("web.yaml", &entity.replace("name: web", "name: changed"));
+    let text = lines(2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(text.lines().nth(1).unwrap().contains("component:default/changed"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn against_a_host_push_activate_faults_and_rollback() {
+    let host = TestHost::builder().start().await;
+    let desk = Desk::new();
+    let data_dir = host.data_dir();
+    let on_host = |arguments: &[&str]| {
+        let mut command = desk.command(arguments);
+        command.env("GREENROOM_URL", host.origin()).env("GREENROOM_DATA_DIR", &data_dir);
+        tokio::task::block_in_place(|| Done::of(command.output().expect("the binary runs")))
+    };
+    on_host(&["list"]).ends(0).says("greenroom processor new");
+    let pushed = on_host(&["push", "--component", ANNOTATE_COMPONENT, "--name", "label"]).ends(0);
+    pushed.says("uploaded label").says("next: greenroom processor activate label --revision 1");
+    on_host(&["activate", "label"]).ends(0).says("revision 1");
+    // A second, faulting revision at once.
+    let pushed = on_host(&["push", "--component", PANICS_COMPONENT, "--name", "label", "--activate", "--json"]).ends(0);
+    let pushed = pushed.json().remove(0);
+    assert_eq!((&pushed["revision"]["number"], &pushed["processor"]["current"]), (&json!(2), &json!(2)));
+    let entity = json!({
+        "apiVersion": "backstage.io/v1alpha1", "kind": "Component",
+        "metadata": {"name": "web", "annotations": {
+            "backstage.io/managed-by-location": "url:https://example.com/web.yaml",
+            "backstage.io/managed-by-origin-location": "url:https://example.com/web.yaml"}},
+        "spec": {"type": "website", "lifecycle": "production", "owner": "artists"}
+    });
+    host.client().push("default", "test", [entity]).await.ok();
+    quiet(host.client(), "default", BOUND).await;
+    let faults = on_host(&["faults", "label", "--json"]).ends(0).json().remove(0);
+    let fault = &faults["items"][0];
+    assert_eq!(fault["fault"], "trap", "{faults}");
+    let id = fault["id"].as_str().unwrap();
+    on_host(&["faults", "label"]).ends(0).says("trap").says(&format!("next: greenroom processor replay label {id}"));
+    on_host(&["faults", "label", id]).ends(0).says("panics.rs").says("component:default/web");
+    on_host(&["rollback", "label"]).ends(0).says("revision 1");
+    let listed = on_host(&["list", "label", "--json"]).ends(0).json().remove(0);
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    on_host(&["rollback", "label"]).ends(6).says("no older revision");
+    // Hostile names stay names.
+    on_host(&["list", "../../admin/tenants"]).ends(6).is_tame();
+    on_host(&["faults", "a\u{1b}[2J"]).ends(6).is_tame();
+    // What would be rejected is not sent.
+    desk.write("core.wasm", "\0asm\u{1}\0\0\0");
+    on_host(&["push", "--component", "core.wasm", "--name", "label"]).ends(3).says("core module");
+    // Without a token.
+    let mut anonymous = desk.command(&["list", "--host", host.origin()]);
+    let anonymous = tokio::task::block_in_place(|| Done::of(anonymous.output().unwrap()));
+    anonymous.ends(6).says("GREENROOM_TOKEN");
+}
+
+#[test]
+fn the_token_is_never_an_argument() {
+    let desk = Desk::new();
+    for command in ["push", "list", "activate", "rollback", "faults", "replay"] {
+        let help = desk.run(&[command, "--help"]).ends(0);
+        assert!(!help.out.contains("--token "), "{command}");
+        help.says("--token-file");
+    }
+}
