@@ -76,7 +76,7 @@ pub(super) async fn find_processor(
     Ok(tagged(response, processor.settings_version))
 }
 
-/// `PUT /tenants/{tenant}/processors/{name}`, with settings or without a body: 201 if new, else 200. `If-Match` guards the
+/// `PUT` or `POST /tenants/{tenant}/processors/{name}`, with settings or without a body: 201 if new, else 200. `If-Match` guards the
 /// settings of a processor that is there.
 pub(super) async fn create_processor(
     access: Access<Deploy>,

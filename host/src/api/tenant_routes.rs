@@ -103,6 +103,16 @@ fn processing_routes() -> Routes {
 }
 
 fn processor_routes() -> Routes {
+    let create = || {
+        Doc::new("Creates a processor, or replaces the settings of one that is there.")
+            .header("If-Match", ETAG)
+            .body(Content::OptionalJson("ProcessorSettings"))
+            .json(200, "Processor", "It was there.")
+            .json(201, "Processor", "It is new.")
+            .missing("`If-Match` was sent, and there is no such processor.")
+            .conflict("The name is that of a bundled processor.")
+            .error(412, "The settings were changed meanwhile.")
+    };
     Routes::below("/tenants/{tenant}/processors")
         .get(
             "",
@@ -116,17 +126,11 @@ fn processor_routes() -> Routes {
                 .json(200, "Processor", "With the settings' `ETag`.")
                 .missing(NO_PROCESSOR),
         )
-        .put(
+        .put("/{name}", processors::create_processor, create())
+        .post(
             "/{name}",
             processors::create_processor,
-            Doc::new("Creates a processor, or replaces the settings of one that is there.")
-                .header("If-Match", ETAG)
-                .body(Content::OptionalJson("ProcessorSettings"))
-                .json(200, "Processor", "It was there.")
-                .json(201, "Processor", "It is new.")
-                .missing("`If-Match` was sent, and there is no such processor.")
-                .conflict("The name is that of a bundled processor.")
-                .error(412, "The settings were changed meanwhile."),
+            create().alias("by_post"),
         )
         .delete(
             "/{name}",

@@ -75,7 +75,7 @@ async fn a_revision_lives_from_its_upload_to_its_deletion() {
     activate(client, json!({"revision": 1})).await.ok();
     let names = ["web", "api", "bad-one"];
     client.push("default", "p", names.map(component)).await.ok();
-    quiet(client, "default", BOUND).await;
+    assert_eq!(quiet(client, "default", BOUND).await.len(), names.len());
     assert_eq!(seen(client, "web").await.as_deref(), Some("yes"));
 
     let before = (served(client).await, client.processing("default").await);

@@ -53,9 +53,13 @@ pub async fn quiet(client: &Client, tenant: &str, limit: Duration) -> Vec<Value>
             .iter()
             .filter(|state| state["served"] == true)
             .count();
-        let settled = states
-            .iter()
-            .all(|state| state["status"] != "pending" && !state["lastRun"].is_null());
+        // A good run is served once it is stitched, which is another transaction.
+        let settled = states.iter().all(|state| {
+            let good = state["status"] == "ok" || state["status"] == "partial";
+            state["status"] != "pending"
+                && !state["lastRun"].is_null()
+                && (state["served"] == true || !good)
+        });
         (settled && client.count(tenant).await == served as u64).then_some(states)
     })
     .await
