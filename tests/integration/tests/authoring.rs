@@ -13,7 +13,10 @@ use serde_json::json;
 const BOUND: Duration = Duration::from_secs(60);
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the repository")
 }
 
 /// A command of the page, and the code it says the command ends with.
@@ -31,10 +34,17 @@ fn steps(page: &str) -> Vec<Step> {
     for block in tutorial.split("```console\n").skip(1) {
         let block = block.split("\n```").next().expect("the end of a block");
         for line in block.lines() {
-            let command = line.strip_prefix("$ ").expect("a line of a console block is a command");
-            let (command, code) = command.split_once("  # exits with ").unwrap_or((command, "0"));
+            let command = line
+                .strip_prefix("$ ")
+                .expect("a line of a console block is a command");
+            let (command, code) = command
+                .split_once("  # exits with ")
+                .unwrap_or((command, "0"));
             let code = code.trim().parse().expect("an exit code");
-            steps.push(Step { command: command.to_owned(), code });
+            steps.push(Step {
+                command: command.to_owned(),
+                code,
+            });
         }
     }
     steps
@@ -48,7 +58,8 @@ fn run(step: &Step, folder: &Path, host: &TestHost) -> String {
     let mut command = Command::new("sh");
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        let ours = name.starts_with("GREENROOM_") || name.contains("RUSTFLAGS") || name.contains("RUSTC_");
+        let ours =
+            name.starts_with("GREENROOM_") || name.contains("RUSTFLAGS") || name.contains("RUSTC_");
         if ours || name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST") {
             command.env_remove(name);
         }
@@ -65,8 +76,17 @@ fn run(step: &Step, folder: &Path, host: &TestHost) -> String {
         .stdin(Stdio::null())
         .output()
         .expect("a shell");
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.code(), Some(step.code), "`{}`:\n{text}", step.command);
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(
+        output.status.code(),
+        Some(step.code),
+        "`{}`:\n{text}",
+        step.command
+    );
     text
 }
 
@@ -86,7 +106,14 @@ async fn the_tutorial_leads_from_an_empty_folder_to_a_live_processor() {
         }
     }
     // What the page says of its commands.
-    for words in ["src/lib.rs:", "a full ref", "reproduced", "1 passed, 0 failed", "by function", "uploaded team-label"] {
+    for words in [
+        "src/lib.rs:",
+        "a full ref",
+        "reproduced",
+        "1 passed, 0 failed",
+        "by function",
+        "uploaded team-label",
+    ] {
         assert!(said.contains(words), "`{words}` is not in:\n{said}");
     }
     let entity = json!({
@@ -98,7 +125,10 @@ async fn the_tutorial_leads_from_an_empty_folder_to_a_live_processor() {
     });
     host.client().push("default", "test", [entity]).await.ok();
     wait_until("the entity has its annotation", BOUND, async || {
-        let entity = host.client().entity("default", "component:default/web").await?;
+        let entity = host
+            .client()
+            .entity("default", "component:default/web")
+            .await?;
         (entity["metadata"]["annotations"]["example.com/team"] == "artists").then_some(())
     })
     .await;
@@ -107,12 +137,27 @@ async fn the_tutorial_leads_from_an_empty_folder_to_a_live_processor() {
 #[test]
 fn every_command_of_the_binary_is_on_the_page() {
     let page = std::fs::read_to_string(root().join("docs/authoring.md")).expect("the page");
-    let help = Command::new(binary()).args(["processor", "--help"]).output().expect("the binary runs");
+    let help = Command::new(binary())
+        .args(["processor", "--help"])
+        .output()
+        .expect("the binary runs");
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
-    let commands = help.split_once("Commands:\n").expect("commands").1.split("\n\n").next().expect("their end");
-    let names: Vec<&str> = commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let commands = help
+        .split_once("Commands:\n")
+        .expect("commands")
+        .1
+        .split("\n\n")
+        .next()
+        .expect("their end");
+    let names: Vec<&str> = commands
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
     assert!(names.len() >= 11, "{names:?}");
     for name in names.into_iter().filter(|name| *name != "help") {
-        assert!(page.contains(&format!("`{name} ")) || page.contains(&format!("`{name}`")), "`{name}` is not on the page");
+        assert!(
+            page.contains(&format!("`{name} ")) || page.contains(&format!("`{name}`")),
+            "`{name}` is not on the page"
+        );
     }
 }

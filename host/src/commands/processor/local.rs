@@ -131,7 +131,10 @@ mod tests {
             let row = format!("| `{name}` | {value} | {} | ", ceiling[name]);
             assert!(page.contains(&row), "{row}");
         }
-        assert_eq!(page.matches("| bytes |").count() + page.matches("| milliseconds |").count() + 3, fields.len());
+        assert_eq!(
+            page.matches("| bytes |").count() + page.matches("| milliseconds |").count() + 3,
+            fields.len()
+        );
         for kind in greenroom_sandbox::FaultKind::ALL {
             assert!(page.contains(&format!("| `{kind}` | ")), "{kind}");
         }

@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use greenroom_orchestrator::{FaultedCall, document_fault, new_wants};
+use greenroom_orchestrator::{document_fault, new_wants};
 use greenroom_sandbox::{
-    CallOutcome, CallReport, Called, KeptDocuments, LoadedProcessor, RecordedCall, StageAnswer, engine_name,
+    CallOutcome, CallReport, Called, KeptDocuments, LoadedProcessor, RecordedCall, StageAnswer,
+    engine_name,
 };
 
 use super::files;
@@ -55,8 +56,13 @@ pub(super) fn again(
             report: CallReport::default(),
         });
     }
-    let mut called = workshop.sandbox.call(loaded, &recorded.call, &recorded.limits, recorded.seed)?;
-    if let CallOutcome::Answered(StageAnswer::Pending { wants, carry: None, .. }) = &called.outcome
+    let mut called =
+        workshop
+            .sandbox
+            .call(loaded, &recorded.call, &recorded.limits, recorded.seed)?;
+    if let CallOutcome::Answered(StageAnswer::Pending {
+        wants, carry: None, ..
+    }) = &called.outcome
         && let Err(fault) = new_wants(reads, wants.clone())
     {
         called.outcome = CallOutcome::Faulted(fault);

@@ -113,16 +113,28 @@ fn pass(screen: &Screen, flags: &RunFlags, workshop: &Workshop) -> anyhow::Resul
 
 /// The first call that faulted, the orchestrator's verdicts on a call included.
 fn fault_of(executed: &Executed) -> Option<MadeCall> {
-    let of_a_call = || executed.calls.iter().find(|call| call.fault.is_some()).cloned();
+    let of_a_call = || {
+        executed
+            .calls
+            .iter()
+            .find(|call| call.fault.is_some())
+            .cloned()
+    };
     let Ended::Done(outcome) = &executed.ended else {
         return of_a_call();
     };
     let faulted = outcome.faults.first();
     faulted
         .and_then(|faulted| {
-            let made = executed.calls.iter().rfind(|made| made.call == faulted.call)?;
+            let made = executed
+                .calls
+                .iter()
+                .rfind(|made| made.call == faulted.call)?;
             let fault = Some(faulted.fault.clone());
-            Some(MadeCall { fault, ..made.clone() })
+            Some(MadeCall {
+                fault,
+                ..made.clone()
+            })
         })
         .or_else(of_a_call)
 }

@@ -84,7 +84,6 @@ impl Screen {
         }
     }
 
-
     /// One line for people, from pieces. Nothing with `--json`.
     pub(super) fn line(&self, pieces: &[(Ink, &str)]) {
         if self.looks.json {

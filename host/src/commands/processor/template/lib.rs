@@ -49,7 +49,7 @@ mod tests {
     fn an_owner_that_is_no_ref_rejects_the_entity() {
         let component = entity!({
             "apiVersion": "backstage.io/v1alpha1", "kind": "Component",
-            "metadata": {"name": "web"}, "spec": {"owner": "a:b:c"}
+            "metadata": {"name": "web"}, "spec": {"owner": "group:"}
         });
         assert!(run(OwnProcessor, component).error.is_some());
     }
