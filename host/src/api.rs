@@ -32,6 +32,7 @@ mod state;
 mod tests;
 mod token;
 
+pub use mutation_lines::read_mutation;
 pub use router::{operations_router, router};
 pub use server::serve;
 pub use state::ApiParts;
