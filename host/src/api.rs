@@ -40,6 +40,7 @@ mod tests;
 mod token;
 mod upload;
 
+pub use mutation_lines::read_mutation;
 pub use router::{operations_router, router};
 pub use server::serve;
 pub use state::ApiParts;

@@ -36,6 +36,11 @@ impl ApiError {
         }
     }
 
+    /// What the client reads.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// 400.
     pub(crate) fn input(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "InputError", message)

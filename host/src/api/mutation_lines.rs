@@ -175,6 +175,23 @@ impl MutationReader {
     }
 }
 
+/// Reads a whole mutation from its pieces, without a request around it.
+///
+/// # Errors
+/// What the client would be told.
+pub fn read_mutation<'a>(
+    kind: MutationKind,
+    provider: &str,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Mutation, String> {
+    let mut reader = MutationReader::new(kind, provider);
+    pieces
+        .into_iter()
+        .try_for_each(|piece| reader.push(piece))
+        .and_then(|()| reader.finish())
+        .map_err(|error| error.message().to_owned())
+}
+
 /// Whether a location ref has the type `file`, however it is spaced or cased (y15).
 fn is_file(location: &str) -> bool {
     location

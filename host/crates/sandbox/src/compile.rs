@@ -10,6 +10,7 @@ use wasmtime::component::Component;
 
 use crate::bindings::v0_1::CatalogProcessorPre;
 use crate::debug_sections::without_debug_sections;
+use crate::engine::{MAX_MEMORIES, MAX_TABLES};
 use crate::imports::new_linker;
 use crate::inspect::inspect;
 use crate::line_table::LineTable;
@@ -34,6 +35,8 @@ pub struct CompileLimits {
     pub branch_targets: u64,
     /// Types; 50 000.
     pub types: u64,
+    /// Globals, and likewise imports of modules; 20 000. Each takes room in every instance.
+    pub globals: u64,
     /// Data and element segments; 30 000.
     pub segments: u64,
     /// Nested components and modules; 16.
@@ -54,6 +57,7 @@ impl Default for CompileLimits {
             blocks: 1_000,
             branch_targets: 50_000,
             types: 50_000,
+            globals: 20_000,
             segments: 30_000,
             nesting: 16,
             memory_bytes: 64 << 20,
@@ -100,6 +104,7 @@ impl Compiler {
         let compiled = without_debug_sections(bytes);
         let component = Component::from_binary(&self.engine, &compiled)
             .map_err(|error| Rejection::Compile(shown(&error)))?;
+        check_room(&component)?;
         self.check_contract(&component)?;
         let code = component
             .serialize()
@@ -134,6 +139,28 @@ impl std::fmt::Debug for Compiler {
 /// As [`Compiler::compile`].
 pub fn compile(bytes: &[u8], limits: &CompileLimits) -> Result<Artifact, CompileError> {
     Compiler::new(*limits)?.compile(bytes)
+}
+
+/// Checks what one instance needs, where modules that are instantiated several times count as often
+/// (a13): what passes here finds room in the pool.
+fn check_room(component: &Component) -> Result<(), Rejection> {
+    let Some(needed) = component.resources_required() else {
+        return Err(Rejection::Contract("it imports a core module".to_owned()));
+    };
+    for (what, figure, limit) in [
+        ("memories in an instance", needed.num_memories, MAX_MEMORIES),
+        ("tables in an instance", needed.num_tables, MAX_TABLES),
+    ] {
+        if figure > limit {
+            let (figure, limit) = (figure.into(), limit.into());
+            return Err(Rejection::OverLimit {
+                what,
+                figure,
+                limit,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn shown(error: &wasmtime::Error) -> String {

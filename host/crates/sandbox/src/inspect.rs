@@ -79,6 +79,8 @@ struct Counts {
     functions: u64,
     core_instances: u64,
     types: u64,
+    globals: u64,
+    imports: u64,
     segments: u64,
     memories: u64,
     tables: u64,
@@ -195,6 +197,14 @@ fn payload_counts(
                     limits.table_elements,
                 )?;
             }
+        }
+        Payload::GlobalSection(section) => {
+            counts.globals += u64::from(section.count());
+            at_most("globals", counts.globals, limits.globals)?;
+        }
+        Payload::ImportSection(section) => {
+            counts.imports += u64::from(section.count());
+            at_most("imports of modules", counts.imports, limits.globals)?;
         }
         Payload::DataSection(section) => {
             counts.segments += u64::from(section.count());

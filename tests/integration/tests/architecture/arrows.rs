@@ -93,6 +93,28 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
         "greenroom-demo",
         &["greenroom-test-artifacts", "greenroom-test-support"],
     ),
+    // Calls what reads strangers' bytes, wherever that is.
+    (
+        "greenroom-fuzz",
+        &[
+            "greenroom",
+            "greenroom-model",
+            "greenroom-query",
+            "greenroom-sandbox",
+            "greenroom-sdk",
+            "greenroom-storage",
+            "greenroom-test-artifacts",
+        ],
+    ),
+    (
+        "greenroom-bench",
+        &[
+            "greenroom-bundle",
+            "greenroom-model",
+            "greenroom-sandbox",
+            "greenroom-test-artifacts",
+        ],
+    ),
     (
         "greenroom-integration-tests",
         &[
@@ -106,7 +128,8 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
 /// Each library that only some crates may depend on, with those crates.
 pub(crate) const OWNERS: &[(&str, &[&str])] = &[
     // An upgrade, or a second engine, touches one crate.
-    ("wasmtime", &["greenroom-sandbox"]),
+    // The bench compares our calls with a bare loop over the same engine.
+    ("wasmtime", &["greenroom-sandbox", "greenroom-bench"]),
     ("wasmtime-wasi", &["greenroom-sandbox"]),
     ("wasmparser", &["greenroom-sandbox"]),
     // What a process may still do is decided in one place.

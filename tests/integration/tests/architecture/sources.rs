@@ -59,8 +59,8 @@ const BACKEND: &str = "a backend is chosen in host/src/commands only: take the t
 pub(crate) const CONFINED: &[Confined] = &[
     only(
         "wasmtime::",
-        &["host/crates/sandbox/"],
-        "an engine upgrade touches one crate",
+        &["host/crates/sandbox/", "tests/bench/"],
+        "an engine upgrade touches one crate, and the bench that measures it bare",
     ),
     only(
         "rusqlite::",

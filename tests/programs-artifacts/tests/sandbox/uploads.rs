@@ -151,6 +151,18 @@ fn a13_what_could_not_be_instantiated_is_rejected() {
         &wat(&format!("(component (core module $m) {instances})")),
         "core instances",
     );
+    // What counts is what an instance has, not how often it is written.
+    let base = bytes_of(ANNOTATE_COMPONENT);
+    let of = |module: &str, instances| crate::support::with_module(&base, module, instances);
+    over_limit(&of("(memory 1)", 4), "memories in an instance");
+    let tables = "(table 1 funcref) (table 1 funcref)";
+    over_limit(&of(tables, 4), "tables in an instance");
+    over_limit(
+        &around(&"(global i32 (i32.const 0))".repeat(20_001)),
+        "globals",
+    );
+    let imports = "(import \"a\" \"b\" (func))".repeat(20_001);
+    over_limit(&around(&imports), "imports of modules");
     let nested = format!("{}{}", "(component ".repeat(20), ")".repeat(20));
     over_limit(&wat(&nested), "levels of nesting");
 }

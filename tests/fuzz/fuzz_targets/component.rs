@@ -1,0 +1,4 @@
+//! `component` under cargo-fuzz.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| greenroom_fuzz::targets::component::run(data));

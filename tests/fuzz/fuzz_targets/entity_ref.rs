@@ -1,0 +1,4 @@
+//! `entity_ref` under cargo-fuzz.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| greenroom_fuzz::targets::entity_ref::run(data));

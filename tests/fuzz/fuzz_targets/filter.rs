@@ -1,0 +1,4 @@
+//! `filter` under cargo-fuzz.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| greenroom_fuzz::targets::filter::run(data));

@@ -1,0 +1,4 @@
+//! `generated_code` under cargo-fuzz.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| greenroom_fuzz::targets::generated_code::run(data));

@@ -1,0 +1,4 @@
+//! `mutation` under cargo-fuzz.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| greenroom_fuzz::targets::mutation::run(data));

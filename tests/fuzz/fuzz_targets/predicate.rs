@@ -1,0 +1,4 @@
+//! `predicate` under cargo-fuzz.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| greenroom_fuzz::targets::predicate::run(data));

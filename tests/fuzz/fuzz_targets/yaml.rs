@@ -1,0 +1,4 @@
+//! `yaml` under cargo-fuzz.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| greenroom_fuzz::targets::yaml::run(data));

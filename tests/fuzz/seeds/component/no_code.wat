@@ -1,0 +1,3 @@
+(component
+  (instance $i)
+  (export "greenroom:processor/processor@0.1.0" (instance $i)))
