@@ -164,3 +164,82 @@ async fn a_dismissed_child_is_ended_and_not_replaced() {
     // The sender goes with the thread that would have called it.
     assert!(said.recv_timeout(Duration::from_secs(5)).is_err());
 }
+
+/// What the hand-over of an entity costs, 32 in flight, beside the same turns on a thread of this process. Not a test of
+/// a bound: `cargo test -p greenroom --lib hand_over -- --ignored --nocapture`, after `cargo build`, on a quiet machine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement, which needs the binary and a quiet machine"]
+async fn hand_over() {
+    use std::time::Instant;
+
+    use futures_util::StreamExt as _;
+    use greenroom_model::{Clock, TenantName, Timestamp};
+    use greenroom_orchestrator::{CallProcessor, Job, SandboxError, StageCall, start};
+    use greenroom_processing::{Orchestrate as _, Pipelines};
+    use greenroom_storage::{Lane, NewTenant, Storage};
+
+    struct Fixed;
+    impl Clock for Fixed {
+        fn now(&self) -> Timestamp {
+            Timestamp(1_700_000_000_000)
+        }
+    }
+    struct NoCalls;
+    impl CallProcessor for NoCalls {
+        fn call(
+            &self,
+            revision: &greenroom_model::Digest,
+            _call: &StageCall,
+            _limits: &greenroom_sandbox::CallLimits,
+            _seed: [u8; 32],
+        ) -> Result<greenroom_sandbox::Called<greenroom_sandbox::StageAnswer>, SandboxError>
+        {
+            Err(SandboxError::NotLoaded(*revision))
+        }
+    }
+
+    const TURNS: u32 = 50_000;
+    const IN_FLIGHT: usize = 32;
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("greenroom.db");
+    let opened = greenroom_storage_sqlite::SqliteStorage::open(&database, Arc::new(Fixed));
+    let storage: Arc<dyn Storage> = Arc::new(opened.unwrap());
+    let tenant = NewTenant {
+        name: TenantName::parse("default").unwrap(),
+        secret: [0; 32],
+        epoch: "1".to_owned(),
+    };
+    let tenant = storage.create_tenant(tenant).await.unwrap().unwrap();
+    let pipelines = Pipelines::new(Arc::clone(&storage), Vec::new());
+    let pipeline = pipelines.of(tenant.id).await.unwrap();
+    let binary = std::env::current_exe().unwrap();
+    let binary = binary.ancestors().nth(2).unwrap().join("greenroom");
+    let compiler = crate::worker::CompileChild::new(binary.clone().into());
+    let artifacts = crate::worker::Artifacts::new(storage, Vec::new(), compiler, [0; 32]);
+    let children = super::SandboxChildren::start(binary.into(), 3, artifacts, Pulse::default());
+    let filler = "x".repeat(900);
+    let job = Job {
+        entity: format!(
+            r#"{{"apiVersion":"backstage.io/v1alpha1","kind":"Component","metadata":{{"name":"web","annotations":{{"backstage.io/managed-by-location":"url:https://example.com/a.yaml","backstage.io/managed-by-origin-location":"url:https://example.com/a.yaml"}},"description":"{filler}"}},"spec":{{"type":"service","lifecycle":"production","owner":"core"}}}}"#
+        ),
+        caches: std::collections::BTreeMap::new(),
+        now_ms: 0,
+        tenant_secret: [0; 32],
+    };
+    let began = Instant::now();
+    for _ in 0..TURNS {
+        start(job.clone(), &pipeline.pipeline, &NoCalls).unwrap();
+    }
+    let here = began.elapsed() / TURNS;
+    let turn = || children.start(&pipeline, Lane::New, job.clone());
+    turn().await.unwrap();
+    let began = Instant::now();
+    let mut turns = futures_util::stream::iter(0..TURNS)
+        .map(|_| turn())
+        .buffer_unordered(IN_FLIGHT);
+    while let Some(step) = turns.next().await {
+        step.unwrap();
+    }
+    let there = began.elapsed() / TURNS;
+    println!("a turn here {here:?}, handed over {there:?}, {IN_FLIGHT} in flight");
+}
