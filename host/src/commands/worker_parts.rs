@@ -48,8 +48,7 @@ pub(super) fn assemble(
         data.artifact_key()?,
     );
     let pulse = Pulse::default();
-    let children =
-        SandboxChildren::start(program, threads, Arc::clone(&artifacts), pulse.clone());
+    let children = SandboxChildren::start(program, threads, Arc::clone(&artifacts), pulse.clone());
     let reader = Reader::new(ReaderConfig::default()).context("start the reader")?;
     let files = Arc::new(file_roots::open(&config.file_roots)?);
     let reads = StoredReads::new(

@@ -99,11 +99,7 @@ impl Artifacts {
         self.seal(self.scope(tenant, revision), &artifact).map(drop)
     }
 
-    async fn compile_again(
-        &self,
-        tenant: TenantId,
-        revision: &Digest,
-    ) -> Result<Artifact, String> {
+    async fn compile_again(&self, tenant: TenantId, revision: &Digest) -> Result<Artifact, String> {
         info!(processor.digest = %revision, "compiling a component again");
         let compiled = match self.shipped(revision) {
             Some(shipped) => {

@@ -5,8 +5,8 @@ use greenroom_model::{Digest, ProcessorName, TenantId};
 use greenroom_sandbox::{CallLimits, CallOutcome};
 use greenroom_storage::{RevisionState, Storage};
 
-use super::{Artifacts, Describe};
 use super::compile_child::CompileFailure;
+use super::{Artifacts, Describe};
 use crate::config_schema::ConfigSchema;
 
 /// The state a revision gets; an error is ours and is tried again.

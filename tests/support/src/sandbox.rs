@@ -1,10 +1,11 @@
 //! Sandbox children of a host under test, as Linux shows them.
 
 use std::fs;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::process::children_of;
+use crate::process::{children_of, is_alive};
 
 /// A process that runs guests for a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,8 +73,17 @@ impl SandboxChild {
             Blow::Abort => Signal::ABORT,
             Blow::Stop => Signal::STOP,
         };
-        if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
-            // It may be gone already.
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else {
+            return;
+        };
+        // It may be gone already.
+        let _ = kill_process(pid, signal);
+        // A handler of the runtime looks at a SIGSEGV first, finds that no address is to blame, and steps aside for the next.
+        for _ in 0..200 {
+            if blow != Blow::Segv || !is_alive(self.pid) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
             let _ = kill_process(pid, signal);
         }
     }

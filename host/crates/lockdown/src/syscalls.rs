@@ -59,6 +59,9 @@ const ALLOWED: &[i64] = &[
     libc::SYS_restart_syscall,
     libc::SYS_exit,
     libc::SYS_exit_group,
+    // A thread that was started before the filter and takes its first steps behind it: glibc aborts where these fail.
+    libc::SYS_rseq,
+    libc::SYS_set_robust_list,
     // Time and randomness of the host's own code; a guest sees neither.
     libc::SYS_clock_gettime,
     libc::SYS_gettimeofday,

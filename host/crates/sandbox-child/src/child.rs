@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use greenroom_lockdown::{Inmate, LockdownError, enclose};
@@ -107,7 +107,8 @@ impl Child {
             Kind::Load => {
                 let load: Load = decode(&body)?;
                 let memory = frames.source().take();
-                self.load(&load, memory.ok_or(ChildError::OutOfOrder(Kind::Load))?)?;
+                let memory = memory.ok_or(ChildError::OutOfOrder(Kind::Load))?;
+                self.load(&load, memory.as_fd())?;
             }
             Kind::Pipeline => {
                 let TellPipeline { tenant, pipeline } = decode(&body)?;
@@ -144,8 +145,8 @@ impl Child {
         Ok(())
     }
 
-    fn load(&self, load: &Load, memory: OwnedFd) -> Result<(), FrameError> {
-        let loaded = Artifact::received(load.revision, memory.as_fd(), load.bytes)
+    fn load(&self, load: &Load, memory: BorrowedFd<'_>) -> Result<(), FrameError> {
+        let loaded = Artifact::received(load.revision, memory, load.bytes)
             .map_err(|error| error.to_string())
             .and_then(|artifact| {
                 self.sandbox

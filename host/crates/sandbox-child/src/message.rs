@@ -151,3 +151,104 @@ pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, FrameError> {
     deserializer.set_max_depth(DEPTH);
     T::deserialize(&mut deserializer).map_err(|error| FrameError::Malformed(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use greenroom_orchestrator::{Job, Step};
+    use greenroom_sandbox::{ReadOutcome, Want};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::frame::{FrameReader, Kind};
+
+    fn nested(levels: usize) -> Value {
+        (0..levels).fold(Value::Null, |inner, level| match level % 2 {
+            0 => json!([inner]),
+            _ => json!({"in": inner}),
+        })
+    }
+
+    #[test]
+    fn entities_as_deep_as_they_may_be_cross_and_deeper_ones_do_not() {
+        let cross = |levels| decode::<Value>(&encoded(&nested(levels)).unwrap());
+        assert_eq!(cross(128).unwrap(), nested(128));
+        // Lists in a list in a list, as no serializer of ours would write them.
+        for levels in [1_000, 1_000_000] {
+            let bytes = [vec![0x91; levels], vec![0xc0]].concat();
+            assert!(matches!(
+                decode::<Value>(&bytes),
+                Err(FrameError::Malformed(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn values_are_the_same_on_the_other_side() {
+        let value = json!({
+            "z": 1.0, "a": [u64::MAX, i64::MIN, 0.1, -0.0, 1e300],
+            "text": "\u{0} \u{10ffff} \"", "null": null, "yes": true, "empty": {},
+        });
+        let crossed: Value = decode(&encoded(&value).unwrap()).unwrap();
+        assert_eq!(crossed.to_string(), value.to_string(), "order and numbers");
+    }
+
+    #[test]
+    fn documents_cross_as_they_are() {
+        let body: Arc<[u8]> = (0..=255).cycle().take(1 << 20).collect();
+        let read = Read {
+            want: Want::Get("https://example.com/a.yaml".to_owned()),
+            outcome: ReadOutcome::Document {
+                body: Arc::clone(&body),
+                final_url: "https://example.com/a.yaml".to_owned(),
+                digest: Digest::of(&body),
+            },
+        };
+        let bytes = encoded(&vec![read.clone()]).unwrap();
+        assert!(bytes.len() < body.len() + 1024, "as bytes, not as text");
+        assert_eq!(decode::<Vec<Read>>(&bytes).unwrap(), [read]);
+    }
+
+    #[test]
+    fn whatever_a_child_sends_is_an_error_or_a_value() {
+        let job = Job {
+            entity: "{}".to_owned(),
+            caches: BTreeMap::new(),
+            now_ms: 1,
+            tenant_secret: [7; 32],
+        };
+        let good = encode(Header::new(Kind::Start, 1, 1), &StartRun { job }).unwrap();
+        // Every byte changed in turn, and every cut: as a stream of frames, and as each body a worker reads.
+        for at in 0..good.len() {
+            for byte in [0, 0x7f, 0x80, 0xc1, 0xdd, 0xdf, 0xff] {
+                let mut bytes = good.clone();
+                bytes[at] = byte;
+                let mut frames = FrameReader::new(bytes.as_slice());
+                while let Ok(Some(frame)) = frames.next_frame() {
+                    let _ = decode::<Step>(&frame.body);
+                    let _ = decode::<StartRun>(&frame.body);
+                    let _ = decode::<Hello>(&frame.body);
+                    let _ = decode::<Announced<'static>>(&frame.body);
+                }
+            }
+            let _ = decode::<StartRun>(&good[HEADER_BYTES.min(at)..at]);
+        }
+        // Lengths that are not there are not allocated.
+        for hostile in [
+            b"\xdd\xff\xff\xff\xff".as_slice(),
+            b"\xdf\xff\xff\xff\xff",
+            b"\xc6\xff\xff\xff\xff",
+        ] {
+            assert!(decode::<Value>(hostile).is_err());
+            assert!(decode::<Step>(hostile).is_err());
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_too_large_is_an_error_here_and_not_there() {
+        let large = "x".repeat(FRAME_MAX_BYTES + 1);
+        assert!(matches!(encoded(&large), Err(FrameError::TooLarge(_))));
+    }
+}
