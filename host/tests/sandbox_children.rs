@@ -91,6 +91,7 @@ fn job(name: &str) -> Job {
         caches: BTreeMap::new(),
         now_ms: 0,
         tenant_secret: [0; 32],
+        observe: None,
     }
 }
 
@@ -111,7 +112,10 @@ async fn turns_of_many_entities_are_answered_each_with_its_own() {
     let setup = Setup::new(&["builtin-kinds", "template-kind"], |artifact, _| artifact).await;
     let names: Vec<String> = (0..500).map(|number| format!("c{number}")).collect();
     let mut steps = futures_util::stream::iter(&names)
-        .map(|name| async { (name, setup.run(name).await) })
+        .map(|name| {
+            let run = setup.run(name);
+            async move { (name, run.await) }
+        })
         .buffer_unordered(32);
     while let Some((name, step)) = steps.next().await {
         processed(&step, name);
@@ -147,8 +151,9 @@ async fn a_processor_is_asked_what_it_is_in_a_child() {
         panic!("{called:?}");
     };
     assert_eq!(descriptor, processor.descriptor);
-    let unknown = setup.children.describe(tenant, &Digest::of("no"), &limits);
-    let error = unknown.await.unwrap_err().to_string();
+    let unknown = Digest::of("no");
+    let asked = setup.children.describe(tenant, &unknown, &limits);
+    let error = asked.await.unwrap_err().to_string();
     assert!(error.contains("upload it again"), "{error}");
 }
 

@@ -218,6 +218,7 @@ mod tests {
             caches: BTreeMap::new(),
             now_ms: 1,
             tenant_secret: [7; 32],
+            observe: None,
         };
         let good = encode(Header::new(Kind::Start, 1, 1), &StartRun { job }).unwrap();
         // Every byte changed in turn, and every cut: as a stream of frames, and as each body a worker reads.

@@ -379,7 +379,7 @@ pub(crate) fn more_threads_than_slots_wait_and_are_all_answered() {
 }
 
 #[test]
-fn configured() {
+pub(crate) fn configured() {
     let program = Program::load(CONFIGURED_COMPONENT);
     let called = program.call(&request().config(r#"{"team":"web"}"#));
     let CallOutcome::Answered(StageAnswer::Processed(processed)) = called.outcome else {
@@ -391,7 +391,7 @@ fn configured() {
 
 /// The schema is text to the sandbox; inspection refuses it.
 #[test]
-fn schema_unbounded() {
+pub(crate) fn schema_unbounded() {
     let program = Program::load(SCHEMA_UNBOUNDED_COMPONENT);
     let called = program.call(&request());
     assert!(called.outcome.fault().is_none());
