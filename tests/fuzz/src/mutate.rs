@@ -170,7 +170,10 @@ mod tests {
 
     #[test]
     fn the_same_number_gives_the_same_input() {
-        let seeds = [b"component:default/web".to_vec(), b"{}".to_vec()];
+        let seeds = [
+            b"component:default/web".to_vec(),
+            br#"{"kind":"Component","metadata":{"name":"web"}}"#.to_vec(),
+        ];
         for number in 0..1000 {
             let input = mutated(&seeds, number);
             assert_eq!(input, mutated(&seeds, number));
