@@ -5,6 +5,7 @@
 //! argument, and errors are rendered in one place (`error`). By-name, by-uid, by-refs, ancestry and locations come from
 //! storage and are always current; lists, facets and counts come from the index of the tenant and follow within 100 ms.
 
+mod activations;
 mod admin;
 mod audit;
 mod auth;

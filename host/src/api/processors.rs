@@ -10,6 +10,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::activations;
 use super::audit::Deed;
 use super::auth::{Access, Deploy, Read};
 use super::body::{JsonBody, typed};
@@ -43,6 +44,7 @@ pub(super) fn body_of(processor: &Processor) -> Value {
         "name": processor.name,
         "settings": processor.settings,
         "current": processor.current,
+        "held": processor.held,
         "createdAt": processor.created_at,
     })
 }
@@ -54,14 +56,11 @@ pub(super) async fn list_processors(
     params: Params,
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
-    let processors: Vec<Value> = state
-        .storage
-        .list_processors(access.tenant)
-        .await?
-        .iter()
-        .map(body_of)
-        .collect();
-    Ok(extract::json(StatusCode::OK, &json!({"items": processors})))
+    let mut items = Vec::new();
+    for processor in state.storage.list_processors(access.tenant).await? {
+        items.push(activations::with_activation(&state, access.tenant, &processor).await?);
+    }
+    Ok(extract::json(StatusCode::OK, &json!({"items": items})))
 }
 
 /// `GET /tenants/{tenant}/processors/{name}`
@@ -74,9 +73,10 @@ pub(super) async fn find_processor(
     params.only(&[])?;
     let name = named(&path.name)?;
     let processor = state.storage.find_processor(access.tenant, &name).await?;
+    let processor = processor.ok_or_else(|| no_processor(&name))?;
     Ok(extract::json(
         StatusCode::OK,
-        &body_of(&processor.ok_or_else(|| no_processor(&name))?),
+        &activations::with_activation(&state, access.tenant, &processor).await?,
     ))
 }
 

@@ -11,13 +11,14 @@ use greenroom_storage::{Blob, BlobKind, NewRevision, Processor, Revision, Revisi
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
+use super::activations;
 use super::audit::Deed;
 use super::auth::{Access, Deploy, Read};
 use super::body::{JsonBody, Pieces, Properties as _, refuse_encoding};
 use super::component_check;
 use super::error::ApiError;
 use super::extract::{self, Params, Segments};
-use super::processors::{self, ProcessorPath, named, no_processor};
+use super::processors::{ProcessorPath, named, no_processor};
 use super::runs;
 use super::state::ApiState;
 
@@ -277,9 +278,7 @@ async fn activate(
     deed.before = Some(json!({"current": before.current}).to_string());
     deed.after = Some(json!({"current": number}).to_string());
     deed.record(state).await?;
-    let now = Processor {
-        current: Some(number),
-        ..before
-    };
-    Ok(extract::json(StatusCode::OK, &processors::body_of(&now)).into_response())
+    let now = processor(state, access.tenant, &before.name).await?;
+    let body = activations::with_activation(state, access.tenant, &now).await?;
+    Ok(extract::json(StatusCode::OK, &body).into_response())
 }

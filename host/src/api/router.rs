@@ -13,7 +13,7 @@ use http::StatusCode;
 use super::error::{ApiError, mount_end, render};
 use super::state::{ApiParts, ApiState};
 use super::{
-    admin, catalog, faults, index, metrics, mutations, probes, processing, processors, revisions,
+    activations, admin, catalog, faults, index, metrics, mutations, probes, processing, processors, revisions,
     runs,
 };
 
@@ -99,6 +99,10 @@ fn tenant_routes() -> Router<ApiState> {
         .route(
             "/processors/{name}/rollback",
             post(revisions::roll_back_revision),
+        )
+        .route(
+            "/processors/{name}/activations",
+            get(activations::list_activations),
         )
         .route("/processors/{name}/faults", get(faults::list_faults))
         .route("/processors/{name}/faults/{id}", get(faults::find_fault))

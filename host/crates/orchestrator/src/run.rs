@@ -43,6 +43,7 @@ pub fn start(
             trace: Vec::new(),
             cpu_us: 0,
             calls: 0,
+            called: Default::default(),
             due_ms: None,
         }))),
     }
@@ -105,6 +106,7 @@ fn prepare(job: Job, pipeline: &Pipeline) -> Result<Suspended, Diagnostic> {
         may_pass: false,
         cpu_us: 0,
         calls: 0,
+        called: Default::default(),
     })
 }
 
@@ -344,6 +346,7 @@ fn outcome(mut state: Suspended, due_ms: Option<u64>, verdict: Verdict) -> Outco
         trace: state.trace,
         cpu_us: state.cpu_us,
         calls: state.calls,
+        called: state.called,
         due_ms,
     }
 }

@@ -41,6 +41,8 @@ pub struct Suspended {
     pub(crate) may_pass: bool,
     pub(crate) cpu_us: u64,
     pub(crate) calls: u32,
+    /// The same, by processor.
+    pub(crate) called: BTreeMap<ProcessorName, u32>,
 }
 
 /// The call that is next. Numbers index `matched` and `targets`.

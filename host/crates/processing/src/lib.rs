@@ -7,6 +7,7 @@
 //!
 //! Runs are idempotent: a run that is repeated, in whole or from any point, records the same.
 
+mod canary;
 mod error;
 mod memo;
 mod on_request;
@@ -19,6 +20,7 @@ mod settings;
 mod stitch;
 mod stitcher;
 
+pub use canary::start_canaries;
 pub use error::ProcessingError;
 pub use memo::{Memo, memo};
 pub use on_request::{DryRun, DryRunError, dry_run_location, validate_entity};

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use greenroom_model::{Digest, ProcessorName, TenantId};
+use greenroom_model::{Digest, Entity, ProcessorName, TenantId};
 use greenroom_orchestrator::{CallLimits, Descriptor, Pipeline, PipelineProcessor};
 use greenroom_storage::{Processor, Revision, RevisionState, Storage};
 
@@ -45,11 +45,26 @@ pub struct TenantPipeline {
     pub pipeline: Pipeline,
     /// What each processor may read; one that is missing has [`Grant::Location`].
     pub grants: HashMap<ProcessorName, Vec<Grant>>,
+    /// Processors that are not called, and whose entities keep their last good state (DESIGN §3.3).
+    pub held: Vec<PipelineProcessor>,
     /// The tenant's settings.
     pub config: TenantConfig,
     /// Seeds its guests' randomness.
     pub secret: [u8; 32],
     version: (i64, i64),
+}
+
+impl TenantPipeline {
+    /// The processor that keeps an unprocessed entity from being run, if one does.
+    pub fn held_for(&self, entity: &Entity) -> Option<&ProcessorName> {
+        let holds = self.held.iter().find(|held| held.matches(entity));
+        holds.map(|held| &held.name)
+    }
+
+    /// Whether a processor is the tenant's, and not one that ships with the host.
+    pub fn is_tenants_own(&self, name: &ProcessorName) -> bool {
+        self.grants.contains_key(name)
+    }
 }
 
 /// The pipelines of all tenants.
@@ -122,9 +137,14 @@ impl Pipelines {
     ) -> Result<TenantPipeline, ProcessingError> {
         let mut processors: Vec<PipelineProcessor> = self.bundled.iter().map(bundled).collect();
         let mut grants = HashMap::new();
+        let mut held = Vec::new();
         for (processor, revision) in own {
             grants.insert(processor.name.clone(), grants_of(&processor));
-            processors.extend(tenants_own(processor, revision)?);
+            let place = match processor.held {
+                true => &mut held,
+                false => &mut processors,
+            };
+            place.extend(tenants_own(processor, revision)?);
         }
         processors.sort_by_key(|processor| processor.descriptor.priority);
         Ok(TenantPipeline {
@@ -137,6 +157,7 @@ impl Pipelines {
                 settings_digest: config.digest(),
             },
             grants,
+            held,
             config,
             secret,
             version,

@@ -15,6 +15,7 @@ mod sqlite_storage;
 mod statement;
 mod writer;
 
+mod activations;
 mod audit;
 mod blobs;
 mod changes;

@@ -11,10 +11,13 @@ use crate::damage::storage_error;
 const OPERATION: &str = "migrate the schema";
 
 /// Version n is the n-th entry, a list of scripts run in order.
-const MIGRATIONS: &[&[&str]] = &[&[
-    include_str!("../migrations/0001_directory.sql"),
-    include_str!("../migrations/0001_queue.sql"),
-]];
+const MIGRATIONS: &[&[&str]] = &[
+    &[
+        include_str!("../migrations/0001_directory.sql"),
+        include_str!("../migrations/0001_queue.sql"),
+    ],
+    &[include_str!("../migrations/0003_activations.sql")],
+];
 
 /// The newest version this binary knows.
 const KNOWN: i64 = MIGRATIONS.len() as i64;

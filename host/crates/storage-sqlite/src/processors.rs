@@ -11,6 +11,7 @@ use greenroom_storage::{
 };
 use rusqlite::{Connection, Row, params};
 
+use crate::activations;
 use crate::damage::{damaged, json, timestamp, to_json, value};
 use crate::revisions;
 use crate::sqlite_storage::SqliteStorage;
@@ -53,14 +54,16 @@ impl ProcessorRepository for SqliteStorage {
     ) -> Result<bool, StorageError> {
         let name = name.clone();
         self.write("replace a processor's settings", move |tx| {
-            let found = tx.run(
+            let Some(before) = find(tx, tenant, &name)? else {
+                return Ok(false);
+            };
+            tx.run(
                 "UPDATE processors SET settings = ?3 WHERE tenant_id = ?1 AND name = ?2",
                 params![tenant.0, name.as_str(), to_json(&settings)?],
             )?;
-            if found > 0 {
-                pipeline_changed(tx, tenant)?;
-            }
-            Ok(found > 0)
+            activations::settings_changed(tx, tenant, &name, &before.settings, &settings)?;
+            pipeline_changed(tx, tenant)?;
+            Ok(true)
         })
         .await
     }
@@ -89,6 +92,7 @@ impl ProcessorRepository for SqliteStorage {
                 "DELETE FROM faults WHERE tenant_id = ?1 AND processor = ?2",
                 key,
             )?;
+            activations::forget(tx, tenant, &name)?;
             pipeline_changed(tx, tenant)?;
             Ok(true)
         })
@@ -156,15 +160,7 @@ impl ProcessorRepository for SqliteStorage {
     ) -> Result<bool, StorageError> {
         let name = name.clone();
         self.write("activate a revision", move |tx| {
-            if !revisions::mark_activated(tx, tenant, &name, number)? {
-                return Ok(false);
-            }
-            tx.run(
-                "UPDATE processors SET current_revision = ?3 WHERE tenant_id = ?1 AND name = ?2",
-                params![tenant.0, name.as_str(), number],
-            )?;
-            pipeline_changed(tx, tenant)?;
-            Ok(true)
+            activations::activate(tx, tenant, &name, number)
         })
         .await
     }
@@ -217,6 +213,7 @@ fn create(
         name,
         settings,
         current: None,
+        held: false,
         created_at: now,
     })
 }
@@ -227,7 +224,7 @@ fn pipeline_changed(tx: &mut WriteTx<'_>, tenant: TenantId) -> rusqlite::Result<
     Ok(())
 }
 
-fn raise_pipeline_version(tx: &mut WriteTx<'_>, tenant: TenantId) -> rusqlite::Result<()> {
+pub(crate) fn raise_pipeline_version(tx: &mut WriteTx<'_>, tenant: TenantId) -> rusqlite::Result<()> {
     tx.run(
         "INSERT INTO pipelines (tenant_id, version) VALUES (?1, 1)
          ON CONFLICT (tenant_id) DO UPDATE SET version = version + 1",
@@ -249,7 +246,7 @@ fn pipeline_version(conn: &Connection, tenant: TenantId) -> rusqlite::Result<i64
 fn list(conn: &Connection, tenant: TenantId) -> rusqlite::Result<Vec<Processor>> {
     statement::all(
         conn,
-        "SELECT name, settings, current_revision, created_at FROM processors WHERE tenant_id = ?1 ORDER BY name",
+        "SELECT name, settings, current_revision, created_at, held FROM processors WHERE tenant_id = ?1 ORDER BY name",
         params![tenant.0],
         read_processor,
     )
@@ -262,7 +259,7 @@ fn find(
 ) -> rusqlite::Result<Option<Processor>> {
     statement::one(
         conn,
-        "SELECT name, settings, current_revision, created_at FROM processors WHERE tenant_id = ?1 AND name = ?2",
+        "SELECT name, settings, current_revision, created_at, held FROM processors WHERE tenant_id = ?1 AND name = ?2",
         params![tenant.0, name.as_str()],
         read_processor,
     )
@@ -274,6 +271,7 @@ fn read_processor(row: &Row<'_>) -> rusqlite::Result<Processor> {
         name: ProcessorName::parse(&name).map_err(|error| damaged("processors.name", error))?,
         settings: json(row, 1, "processors.settings")?,
         current: value(row, 2, "processors.current_revision")?,
+        held: value(row, 4, "processors.held")?,
         created_at: timestamp(row, 3, "processors.created_at")?,
     })
 }

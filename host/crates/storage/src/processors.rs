@@ -1,5 +1,5 @@
 //! Processors, their immutable revisions, and the blobs that hold component and artifact bytes.
-use crate::StorageError;
+use crate::{QuarantineMode, StorageError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use greenroom_model::{Digest, ProcessorName, TenantId, Timestamp};
@@ -19,6 +19,8 @@ pub struct ProcessorSettings {
     pub grants: Option<Vec<String>>,
     /// Whether it is called at all.
     pub enabled: bool,
+    /// What happens when a revision of it regresses.
+    pub quarantine: QuarantineMode,
 }
 
 impl Default for ProcessorSettings {
@@ -29,6 +31,7 @@ impl Default for ProcessorSettings {
             limits: None,
             grants: None,
             enabled: true,
+            quarantine: QuarantineMode::Automatic,
         }
     }
 }
@@ -42,6 +45,9 @@ pub struct Processor {
     pub settings: ProcessorSettings,
     /// The number of the current revision.
     pub current: Option<u32>,
+    /// Whether it is not called although it has a current revision: that one was returned to by a quarantine and
+    /// regressed itself. What it matches keeps its last good state until a revision is activated.
+    pub held: bool,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -125,7 +131,8 @@ pub trait ProcessorRepository {
         tenant: TenantId,
         name: &ProcessorName,
     ) -> Result<Option<Processor>, StorageError>;
-    /// Replaces the settings and queues the tenant in lane *bulk*; `false` if there is none.
+    /// Replaces the settings and queues the tenant in lane *bulk*; `false` if there is none. Disabling ends a canary, and
+    /// enabling starts one for a current revision that has not passed, so that no canary ends by time without calls.
     async fn put_processor_settings(
         &self,
         tenant: TenantId,
@@ -167,7 +174,8 @@ pub trait ProcessorRepository {
         number: u32,
         state: RevisionState,
     ) -> Result<bool, StorageError>;
-    /// Makes a ready revision current and queues the tenant in lane *bulk*, in one transaction; `false` if it is not ready.
+    /// Makes a ready revision current, which starts an [`Activation`](crate::Activation); `false` if it is not ready. The
+    /// tenant is queued in lane *bulk* when its canary has ended, or at once for a revision that has passed.
     async fn activate_revision(
         &self,
         tenant: TenantId,

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use greenroom_model::{Clock, Digest, TenantId, TenantName, Timestamp};
 use greenroom_storage::{
-    FinalEntity, NewTenant, NewToken, RunRecord, RunResult, Scope, StitchInput, Stitched, Storage,
+    FinalEntity, NewTenant, NewToken, RunCalls, RunRecord, RunResult, Scope, StitchInput, Stitched, Storage,
     Success, WorkerId,
 };
 use greenroom_storage_sqlite::SqliteStorage;
@@ -187,6 +187,7 @@ impl Host {
                 })),
                 faults: Vec::new(),
                 cpu_us: 1,
+                calls: RunCalls::default(),
             });
             self.storage.record(records.collect()).await.unwrap();
         }

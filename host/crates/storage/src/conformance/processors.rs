@@ -3,7 +3,7 @@
 
 use super::queue::{World, claim_all, refs, worker};
 use super::{HOSTILE_TEXT, TestClock, processor_name, tenant};
-use crate::{Lane, NewRevision, ProcessorSettings, Revision, RevisionState, Storage};
+use crate::{Lane, NewRevision, ProcessorSettings, QuarantineMode, Revision, RevisionState, Storage};
 use greenroom_model::{Clock, Digest, TenantId};
 use serde_json::json;
 
@@ -72,6 +72,7 @@ pub async fn settings_are_replaced_and_raise_the_pipeline_version(
         limits: Some(json!({"fuel": 5})),
         grants: Some(vec!["origin".into(), HOSTILE_TEXT.into()]),
         enabled: false,
+        quarantine: QuarantineMode::Manual,
     };
     assert!(
         storage
@@ -298,12 +299,12 @@ pub async fn what_changes_the_pipeline_queues_the_tenant(storage: &dyn Storage, 
 
     for step in 0..4 {
         match step {
-            0 => assert!(
-                storage
-                    .activate_revision(world.tenant, &name, 1)
-                    .await
-                    .unwrap()
-            ),
+            0 => {
+                let activated = storage.activate_revision(world.tenant, &name, 1);
+                assert!(activated.await.unwrap());
+                let canary = storage.unpicked_canaries().await.unwrap().remove(0);
+                assert!(storage.start_canary(&canary, &[]).await.unwrap());
+            }
             1 => {
                 let settings = ProcessorSettings::default();
                 let put = storage.put_processor_settings(world.tenant, &name, settings);
