@@ -20,7 +20,11 @@ fn body_of(activation: &Activation) -> Value {
         json!({"at": alarm.at, "reason": alarm.reason, "returnedTo": activation.returned_to})
     });
     let quarantined = activation.state == ActivationState::Quarantined;
-    let (quarantine, alarm) = if quarantined { (alarm, None) } else { (None, alarm) };
+    let (quarantine, alarm) = if quarantined {
+        (alarm, None)
+    } else {
+        (None, alarm)
+    };
     json!({
         "number": activation.number,
         "revision": activation.revision,

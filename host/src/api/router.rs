@@ -13,8 +13,8 @@ use http::StatusCode;
 use super::error::{ApiError, mount_end, render};
 use super::state::{ApiParts, ApiState};
 use super::{
-    activations, admin, catalog, faults, index, metrics, mutations, probes, processing, processors, revisions,
-    runs,
+    activations, admin, catalog, faults, index, metrics, mutations, probes, processing, processors,
+    revisions, runs,
 };
 
 /// Everything tenants and operators use, probes included. Starts the edge's tasks (following the change logs, watching

@@ -76,7 +76,10 @@ async fn choose(
 type Groups = BTreeMap<(String, String), Vec<EntityUid>>;
 
 /// The group of a candidate, if it can be chosen.
-fn group_of(candidate: &CanaryCandidate, processor: &PipelineProcessor) -> Option<(String, String)> {
+fn group_of(
+    candidate: &CanaryCandidate,
+    processor: &PipelineProcessor,
+) -> Option<(String, String)> {
     if Digest::of(candidate.unprocessed.as_bytes()) != candidate.good {
         return None;
     }

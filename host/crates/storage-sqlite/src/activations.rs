@@ -17,9 +17,7 @@ use greenroom_storage::{
 };
 use rusqlite::{Connection, Row, params};
 
-use crate::damage::{
-    damaged, digest, optional_timestamp, tenant_id, timestamp, uid, value,
-};
+use crate::damage::{damaged, digest, optional_timestamp, tenant_id, timestamp, uid, value};
 use crate::entities::stored_ref;
 use crate::sqlite_storage::SqliteStorage;
 use crate::statement;
@@ -70,9 +68,9 @@ impl ActivationRepository for SqliteStorage {
         let processor = processor.clone();
         self.read("find an activation", move |conn| {
             let newest = list(conn, tenant, &processor, 2)?;
-            let telling = newest.into_iter().find(|one| {
-                !one.automatic || one.state != ActivationState::Passed
-            });
+            let telling = newest
+                .into_iter()
+                .find(|one| !one.automatic || one.state != ActivationState::Passed);
             Ok(telling)
         })
         .await

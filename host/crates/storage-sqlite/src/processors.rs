@@ -224,7 +224,10 @@ fn pipeline_changed(tx: &mut WriteTx<'_>, tenant: TenantId) -> rusqlite::Result<
     Ok(())
 }
 
-pub(crate) fn raise_pipeline_version(tx: &mut WriteTx<'_>, tenant: TenantId) -> rusqlite::Result<()> {
+pub(crate) fn raise_pipeline_version(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+) -> rusqlite::Result<()> {
     tx.run(
         "INSERT INTO pipelines (tenant_id, version) VALUES (?1, 1)
          ON CONFLICT (tenant_id) DO UPDATE SET version = version + 1",

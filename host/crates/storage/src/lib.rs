@@ -60,6 +60,6 @@ pub use storage::{Maintenance, Storage};
 pub use tenants::{NewTenant, Tenant, TenantRepository, TenantSettings};
 pub use tokens::{NewToken, Scope, Token, TokenRepository};
 pub use work::{
-    CallsMade, Child, Claim, Claimed, Failure, Lane, Recorded, RunCalls, RunRecord, RunResult, Success, TracedRead,
-    WorkQueue, WorkerId, Workers,
+    CallsMade, Child, Claim, Claimed, Failure, Lane, Recorded, RunCalls, RunRecord, RunResult,
+    Success, TracedRead, WorkQueue, WorkerId, Workers,
 };

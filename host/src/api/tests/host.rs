@@ -9,8 +9,8 @@ use axum::Router;
 use axum::body::Body;
 use greenroom_model::{Clock, Digest, TenantId, TenantName, Timestamp};
 use greenroom_storage::{
-    FinalEntity, NewTenant, NewToken, RunCalls, RunRecord, RunResult, Scope, StitchInput, Stitched, Storage,
-    Success, WorkerId,
+    FinalEntity, NewTenant, NewToken, RunCalls, RunRecord, RunResult, Scope, StitchInput, Stitched,
+    Storage, Success, WorkerId,
 };
 use greenroom_storage_sqlite::SqliteStorage;
 use http::{Request, Response};

@@ -239,11 +239,7 @@ fn set_alarm(
 }
 
 /// Manual: people decide. The revision is not remembered as passed.
-fn note_alarm(
-    tx: &mut WriteTx<'_>,
-    activation: &Current,
-    reason: &str,
-) -> rusqlite::Result<()> {
+fn note_alarm(tx: &mut WriteTx<'_>, activation: &Current, reason: &str) -> rusqlite::Result<()> {
     let state = match activation.state {
         ActivationState::Canary => "canary",
         _ => "alarmed",
@@ -322,7 +318,10 @@ fn last_passed(
     let ready = |number: &u32| {
         revisions.iter().any(|revision| {
             revision.number == *number
-                && matches!(revision.state, greenroom_storage::RevisionState::Ready { .. })
+                && matches!(
+                    revision.state,
+                    greenroom_storage::RevisionState::Ready { .. }
+                )
         })
     };
     Ok(passed
@@ -332,11 +331,7 @@ fn last_passed(
         .find(ready))
 }
 
-fn has_passed(
-    tx: &WriteTx<'_>,
-    tenant: TenantId,
-    name: &ProcessorName,
-) -> rusqlite::Result<bool> {
+fn has_passed(tx: &WriteTx<'_>, tenant: TenantId, name: &ProcessorName) -> rusqlite::Result<bool> {
     let passed = statement::one(
         tx,
         "SELECT ever_passed FROM processors WHERE tenant_id = ?1 AND name = ?2",

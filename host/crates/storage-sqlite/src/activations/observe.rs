@@ -73,9 +73,9 @@ impl Observed {
             }
         }
         let canaries = self.done_in_canaries(tx, record)?;
-        let faults: Vec<&FaultRecord> = record.faults.iter().filter(|fault| counts(fault)).collect();
-        let regressed =
-            !faults.is_empty() && was_good(tx, record, &unprocessed, trace)?;
+        let faults: Vec<&FaultRecord> =
+            record.faults.iter().filter(|fault| counts(fault)).collect();
+        let regressed = !faults.is_empty() && was_good(tx, record, &unprocessed, trace)?;
         for made in &record.calls.made {
             let own: Vec<&&FaultRecord> = faults
                 .iter()
@@ -92,7 +92,11 @@ impl Observed {
             seen.calls += u64::from(made.calls);
             seen.faulted += own.len() as u64;
             // In its canary an activation answers for whatever faults; otherwise for its own processor.
-            let fault = if mine { faults.first() } else { own.first().copied() };
+            let fault = if mine {
+                faults.first()
+            } else {
+                own.first().copied()
+            };
             let Some(fault) = fault.filter(|_| regressed) else {
                 continue;
             };

@@ -13,7 +13,10 @@ use greenroom_model::{Clock, Digest, ProcessorName, Stage};
 const TRAP: Ends = Ends::With("trap");
 
 /// It is current at once; only the canary runs; when that has ended well, everything is queued.
-pub async fn the_requeue_of_the_rest_waits_for_the_canary(storage: &dyn Storage, clock: &TestClock) {
+pub async fn the_requeue_of_the_rest_waits_for_the_canary(
+    storage: &dyn Storage,
+    clock: &TestClock,
+) {
     let trial = Trial::new(storage, clock, 60).await;
     let revision = trial.revision("one").await;
     trial.activate(revision).await;
@@ -37,7 +40,10 @@ pub async fn the_requeue_of_the_rest_waits_for_the_canary(storage: &dyn Storage,
     let activation = trial.newest().await;
     assert_eq!(activation.state, ActivationState::Canary);
     assert_eq!((activation.matching, activation.processed), (50, 49));
-    assert!(trial.claim().await.is_empty(), "the rest waits for the last");
+    assert!(
+        trial.claim().await.is_empty(),
+        "the rest waits for the last"
+    );
     trial.run(&claimed[0], Ends::Well).await;
     assert_eq!(trial.newest().await.state, ActivationState::Passed);
     let rest = trial.claim().await;
@@ -119,10 +125,19 @@ pub async fn c24_ten_regressions_of_a_canary_quarantine(storage: &dyn Storage, c
         .await
         .unwrap()
         .unwrap();
-    assert_eq!((shown.revision, shown.state), (bad, ActivationState::Quarantined));
-    assert_eq!((shown.returned_to, shown.regressions.len()), (Some(good), 10));
+    assert_eq!(
+        (shown.revision, shown.state),
+        (bad, ActivationState::Quarantined)
+    );
+    assert_eq!(
+        (shown.returned_to, shown.regressions.len()),
+        (Some(good), 10)
+    );
     let alarm = shown.alarm.unwrap();
-    assert_eq!(alarm.reason, "10 of the 50 entities of its canary regressed");
+    assert_eq!(
+        alarm.reason,
+        "10 of the 50 entities of its canary regressed"
+    );
     assert_eq!(shown.regressions[0].fault, "trap");
     let all = trial.activations().await;
     assert!(all[0].automatic && all[0].revision == good);
@@ -132,7 +147,10 @@ pub async fn c24_ten_regressions_of_a_canary_quarantine(storage: &dyn Storage, c
         .await
         .unwrap();
     assert_eq!(audit[0].action, "quarantine_revision");
-    assert_eq!((audit[0].actor.as_str(), audit[0].subject.as_str()), ("greenroom", "p"));
+    assert_eq!(
+        (audit[0].actor.as_str(), audit[0].subject.as_str()),
+        ("greenroom", "p")
+    );
 
     // What had faulted for good is run again, first and without being asked.
     let next = trial.claim().await;
@@ -141,7 +159,11 @@ pub async fn c24_ten_regressions_of_a_canary_quarantine(storage: &dyn Storage, c
         .filter(|item| item.lane == Lane::Changed)
         .map(|item| item.entity_ref.clone())
         .collect();
-    assert!(claimed[..10].iter().all(|item| first.contains(&item.entity_ref)));
+    assert!(
+        claimed[..10]
+            .iter()
+            .all(|item| first.contains(&item.entity_ref))
+    );
     for item in next.iter().chain(&claimed[10..]) {
         trial.run(item, Ends::Well).await;
     }
@@ -213,7 +235,14 @@ pub async fn a_processor_that_never_passed_is_taken_out(storage: &dyn Storage, c
     assert_eq!(faults, 10);
     assert_eq!(trial.current().await, (None, false));
     assert_eq!(trial.newest().await.returned_to, None);
-    assert!(storage.pipeline(trial.world.tenant).await.unwrap().1.is_empty());
+    assert!(
+        storage
+            .pipeline(trial.world.tenant)
+            .await
+            .unwrap()
+            .1
+            .is_empty()
+    );
     let ran = trial.run_all(|_| Ends::Well).await;
     assert!(ran.len() >= 10, "what had faulted runs without it: {ran:?}");
 }
@@ -266,7 +295,9 @@ pub async fn c23_changed_documents_are_no_regression(storage: &dyn Storage, cloc
     let run_with = async |digest: &str, ends: Ends| {
         storage.enqueue_all(trial.world.tenant).await.unwrap();
         for item in trial.claim().await {
-            let record = trial.record_of(&item, ends, read(&trial.name, digest)).await;
+            let record = trial
+                .record_of(&item, ends, read(&trial.name, digest))
+                .await;
             storage.record(vec![record]).await.unwrap();
         }
     };
@@ -299,7 +330,11 @@ pub async fn bytes_that_never_were_good_are_poison_and_no_regression(
         .canary_candidates(trial.world.tenant, None, 100)
         .await
         .unwrap();
-    assert_eq!(candidates.len(), 2, "only what had a good result can regress");
+    assert_eq!(
+        candidates.len(),
+        2,
+        "only what had a good result can regress"
+    );
     trial.start_canary(50).await;
     storage.enqueue_all(trial.world.tenant).await.unwrap();
     let good = [entity_ref("component:c0"), entity_ref("component:c1")];
@@ -424,7 +459,10 @@ pub async fn a_lost_claim_counts_for_nothing(storage: &dyn Storage, clock: &Test
     }
     let activation = trial.newest().await;
     assert_eq!(activation.state, ActivationState::Passed);
-    assert_eq!((activation.processed, activation.regressions.len()), (19, 9));
+    assert_eq!(
+        (activation.processed, activation.regressions.len()),
+        (19, 9)
+    );
 }
 
 /// A new revision of `q` makes `p` fault: what is new is the cause.
@@ -490,7 +528,10 @@ pub async fn c24_manual_quarantine_only_tells(storage: &dyn Storage, clock: &Tes
     assert_eq!(audit[0].action, "alarm_revision");
     set(&trial, ProcessorSettings::default()).await;
     assert_eq!(trial.current().await, (Some(good), false));
-    assert_eq!(trial.activations().await[1].state, ActivationState::Quarantined);
+    assert_eq!(
+        trial.activations().await[1].state,
+        ActivationState::Quarantined
+    );
 }
 
 /// No canary ends by its time because nothing was called.
@@ -505,7 +546,10 @@ pub async fn a_canary_ends_with_the_next_activation_or_when_disabled(
     trial.activate(1).await;
     let stale = storage.unpicked_canaries().await.unwrap().remove(0);
     trial.activate(2).await;
-    assert_eq!(trial.activations().await[1].state, ActivationState::Superseded);
+    assert_eq!(
+        trial.activations().await[1].state,
+        ActivationState::Superseded
+    );
     assert!(!storage.start_canary(&stale, &[]).await.unwrap());
     trial.start_canary(50).await;
     let off = ProcessorSettings {

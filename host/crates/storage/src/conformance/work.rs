@@ -7,8 +7,8 @@ use super::queue::{
 };
 use super::{HOSTILE_TEXT, TestClock, tenant};
 use crate::{
-    Child, Lane, ReadKey, Recorded, RunCalls, RunRecord, RunResult, Storage, StoredOutcome, StoredRead,
-    TracedRead,
+    Child, Lane, ReadKey, Recorded, RunCalls, RunRecord, RunResult, Storage, StoredOutcome,
+    StoredRead, TracedRead,
 };
 use greenroom_model::{Clock, Digest, EntityRef, ProcessorName, Stage};
 
