@@ -23,6 +23,7 @@ mod pagination;
 mod probes;
 mod processing;
 mod processors;
+mod rate;
 mod revisions;
 mod router;
 mod runs;

@@ -39,7 +39,11 @@ enum Command {
     },
     /// Compile one component from standard input; a worker does this by itself
     #[command(hide = true)]
-    Compile,
+    Compile {
+        /// CPU time it may use
+        #[arg(long, default_value_t = 60, hide = true)]
+        cpu_seconds: u64,
+    },
 }
 
 /// Parses the arguments and runs a subcommand.
@@ -48,8 +52,8 @@ enum Command {
 /// with 3 for a component that is rejected.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Command::Compile = arguments.command {
-        return compile::run();
+    if let Command::Compile { cpu_seconds } = arguments.command {
+        return compile::run(cpu_seconds);
     }
     let result = reject_unknown_variables()
         .map_err(anyhow::Error::from)
@@ -58,7 +62,7 @@ pub fn main() -> ExitCode {
             match arguments.command {
                 Command::Serve(flags) => serve::run(&flags),
                 Command::Worker { flags, child } => worker::run(&flags, child),
-                Command::Compile => Ok(()),
+                Command::Compile { .. } => Ok(()),
             }
         });
     match result {

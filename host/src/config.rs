@@ -6,11 +6,13 @@
 mod environment;
 mod file;
 mod flags;
+mod quotas;
 mod settings;
 mod tenant;
 
 pub use environment::{UnknownVariable, VARIABLES, log_filter, reject_unknown_variables};
 pub use file::ConfigFileError;
 pub use flags::{ServeFlags, WorkerFlags};
+pub use quotas::Quotas;
 pub use settings::{Config, ConfigError};
 pub use tenant::{ConfigLocation, IntegrationHost, TenantSection};

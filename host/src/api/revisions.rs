@@ -19,6 +19,7 @@ use super::component_check;
 use super::error::ApiError;
 use super::extract::{self, Params, Segments};
 use super::processors::{ProcessorPath, named, no_processor};
+use super::rate::Limited;
 use super::runs;
 use super::state::ApiState;
 
@@ -42,6 +43,11 @@ fn body_of(revision: &Revision, current: Option<u32>) -> Value {
         }
         RevisionState::Rejected { reason } => {
             body["state"] = json!("rejected");
+            body["reason"] = json!(reason);
+        }
+        RevisionState::Damaged { descriptor, reason } => {
+            body["state"] = json!("damaged");
+            body["descriptor"] = serde_json::from_str(descriptor).unwrap_or(Value::Null);
             body["reason"] = json!(reason);
         }
     }
@@ -91,11 +97,21 @@ pub(super) async fn upload_revision(
     let patience = runs::wait_of(&params)?;
     let name = named(&path.name)?;
     let current = processor(&state, access.tenant, &name).await?.current;
+    let (per_minute, clock) = (state.quotas.uploads_per_minute, &*state.clock);
+    state
+        .rates
+        .take(access.tenant, Limited::Uploads, per_minute, clock)?;
     let bytes = component_bytes(request).await?;
     let digest = Digest::of(&bytes);
     let known = state.storage.list_revisions(access.tenant, &name).await?;
     let known = known.into_iter().find(|revision| revision.digest == digest);
+    if known.is_none() {
+        runs::room_to_inspect(&state, access.tenant).await?;
+    }
     let (revision, found) = match known {
+        Some(known) if matches!(known.state, RevisionState::Damaged { .. }) => {
+            (heal(&state, &access, &name, known, bytes).await?, true)
+        }
         Some(known) => (known, true),
         None => add(&state, &access, &name, digest, bytes).await?,
     };
@@ -154,6 +170,31 @@ async fn component_bytes(request: Request) -> Result<Vec<u8>, ApiError> {
     }
 }
 
+/// Stores the bytes of a damaged revision anew. They are those that were inspected.
+async fn heal(
+    state: &ApiState,
+    access: &Access<Deploy>,
+    name: &ProcessorName,
+    damaged: Revision,
+    bytes: Vec<u8>,
+) -> Result<Revision, ApiError> {
+    let blob = Blob {
+        kind: BlobKind::Component,
+        digest: damaged.digest,
+    };
+    let storage = &state.storage;
+    storage
+        .put_blob(access.tenant, &blob, Bytes::from(bytes))
+        .await?;
+    storage
+        .mark_damaged(access.tenant, &damaged.digest, None)
+        .await?;
+    let healed = storage
+        .find_revision(access.tenant, name, damaged.number)
+        .await?;
+    Ok(healed.unwrap_or(damaged))
+}
+
 async fn add(
     state: &ApiState,
     access: &Access<Deploy>,
@@ -178,13 +219,24 @@ async fn add(
         NewRevision::Added(revision) => (revision, false),
         NewRevision::Known(revision) => (revision, true),
     };
+    let dropped = match known {
+        true => Vec::new(),
+        false => {
+            let keep = state.quotas.revisions_per_processor;
+            state
+                .storage
+                .drop_old_revisions(access.tenant, name, keep)
+                .await?
+        }
+    };
     let mut deed = Deed::new(
         &access.actor,
         Some(access.tenant),
         "upload_revision",
         name.as_str(),
     );
-    deed.after = Some(json!({"revision": revision.number, "digest": digest}).to_string());
+    let after = json!({"revision": revision.number, "digest": digest, "dropped": dropped});
+    deed.after = Some(after.to_string());
     deed.record(state).await?;
     Ok((revision, known))
 }
@@ -217,6 +269,9 @@ pub(super) async fn activate_revision(
         }
         RevisionState::Inspecting => Err(ApiError::conflict(format!(
             "revision {number} is still being inspected; activate it when it is ready"
+        ))),
+        RevisionState::Damaged { reason, .. } => Err(ApiError::conflict(format!(
+            "revision {number} is damaged: {reason}"
         ))),
         RevisionState::Rejected { reason } => Err(ApiError::conflict(format!(
             "revision {number} was rejected: {reason}; upload a corrected one"
@@ -259,6 +314,10 @@ async fn activate(
     number: u32,
     action: &'static str,
 ) -> Result<Response, ApiError> {
+    let (per_minute, clock) = (state.quotas.activations_per_minute, &*state.clock);
+    state
+        .rates
+        .take(access.tenant, Limited::Activations, per_minute, clock)?;
     if !state
         .storage
         .activate_revision(access.tenant, &before.name, number)

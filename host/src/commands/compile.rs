@@ -13,13 +13,11 @@ use crate::worker::COMPILE_INPUT_MAX;
 
 /// Address space, in bytes (DESIGN §3.2).
 const MEMORY_BYTES: u64 = 2 * 1024 * 1024 * 1024;
-/// CPU time, in seconds (DESIGN §3.2).
-const CPU_SECONDS: u64 = 60;
 /// Exit code for a rejected component.
 const REJECTED: u8 = 3;
 
-pub(super) fn run() -> ExitCode {
-    match limited() {
+pub(super) fn run(cpu_seconds: u64) -> ExitCode {
+    match limited(cpu_seconds) {
         Ok(artifact) => match std::io::stdout().write_all(&artifact) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
@@ -34,7 +32,7 @@ pub(super) fn run() -> ExitCode {
 }
 
 /// The artifact; a reason to reject the input; or nothing, when we failed.
-fn limited() -> Result<Vec<u8>, Option<String>> {
+fn limited(cpu_seconds: u64) -> Result<Vec<u8>, Option<String>> {
     let limit = |resource, value| {
         setrlimit(
             resource,
@@ -46,7 +44,7 @@ fn limited() -> Result<Vec<u8>, Option<String>> {
         .map_err(|_| None)
     };
     limit(Resource::As, MEMORY_BYTES)?;
-    limit(Resource::Cpu, CPU_SECONDS)?;
+    limit(Resource::Cpu, cpu_seconds)?;
     limit(Resource::Core, 0)?;
     limit(Resource::Fsize, 0)?;
     // Not being allowed to be nice is no reason not to compile.

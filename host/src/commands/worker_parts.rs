@@ -53,7 +53,7 @@ pub(super) fn assemble(
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     let bundle = load_bundle(&sandbox, &bundled_artifacts)?;
-    let compiler = CompileChild::new(program);
+    let compiler = CompileChild::new(program, config.quotas.compile_cpu_seconds);
     let artifacts = Artifacts::new(
         Arc::clone(&storage),
         Arc::clone(&sandbox),
@@ -78,6 +78,7 @@ pub(super) fn assemble(
         orchestrate: Arc::new(orchestrate),
         reads,
         artifacts,
+        quotas: config.quotas,
         clock,
         wakes,
         pulse: Pulse::default(),

@@ -1,11 +1,15 @@
 //! Inspecting an uploaded revision: compile it in the compile child, ask it what it is, say `ready` or what to change.
 
+use std::time::{Duration, Instant};
+
 use greenroom_model::{Digest, ProcessorName, TenantId};
-use greenroom_sandbox::{CallLimits, CallOutcome};
+use greenroom_sandbox::{Artifact, CallLimits, CallOutcome};
 use greenroom_storage::{RevisionState, Storage};
+use tracing::{info, warn};
 
 use super::Artifacts;
 use super::compile_child::CompileFailure;
+use crate::config::Quotas;
 
 /// The state a revision gets; an error is ours and is tried again.
 pub(crate) async fn inspect(
@@ -14,6 +18,7 @@ pub(crate) async fn inspect(
     tenant: TenantId,
     processor: &ProcessorName,
     number: u32,
+    quotas: &Quotas,
 ) -> Result<Option<RevisionState>, String> {
     let found = storage
         .find_revision(tenant, processor, number)
@@ -25,7 +30,7 @@ pub(crate) async fn inspect(
     if revision.state != RevisionState::Inspecting {
         return Ok(Some(revision.state));
     }
-    let state = match judge(artifacts, tenant, &revision.digest).await {
+    let state = match judge(artifacts, storage, tenant, &revision.digest, quotas).await {
         Ok(descriptor) => RevisionState::Ready { descriptor },
         Err(CompileFailure::Rejected(reason)) => RevisionState::Rejected { reason },
         Err(CompileFailure::Failed(reason)) => return Err(reason),
@@ -37,17 +42,43 @@ pub(crate) async fn inspect(
     Ok(Some(state))
 }
 
-/// The descriptor of a component that may run.
-async fn judge(
+/// Compiles, and charges the tenant for it, however it ended: for as long as the child lived, at most its limit.
+async fn compile(
     artifacts: &Artifacts,
+    storage: &dyn Storage,
     tenant: TenantId,
     digest: &Digest,
-) -> Result<String, CompileFailure> {
+    quotas: &Quotas,
+) -> Result<Artifact, CompileFailure> {
     let component = artifacts
         .component(tenant, digest)
         .await
         .map_err(CompileFailure::Failed)?;
-    let artifact = artifacts.compile(tenant, digest, component).await?;
+    let began = Instant::now();
+    let compiled = artifacts.compile(tenant, digest, component).await;
+    let most = Duration::from_secs(u64::from(quotas.compile_cpu_seconds));
+    let cpu_ms = u64::try_from(began.elapsed().min(most).as_millis()).unwrap_or(u64::MAX);
+    info!(tenant.id = tenant.0, processor.digest = %digest, cpu_ms, "compiled an upload");
+    if let Err(error) = storage.charge_compilation(tenant, cpu_ms).await {
+        warn!(%error, tenant.id = tenant.0, "could not charge a compilation");
+    }
+    compiled
+}
+
+/// The descriptor of a component that may run.
+async fn judge(
+    artifacts: &Artifacts,
+    storage: &dyn Storage,
+    tenant: TenantId,
+    digest: &Digest,
+    quotas: &Quotas,
+) -> Result<String, CompileFailure> {
+    // Another processor of the tenant may have the same bytes: they are compiled once.
+    let stored = artifacts.stored(tenant, digest).await;
+    let artifact = match stored.map_err(CompileFailure::Failed)? {
+        Some(artifact) => artifact,
+        None => compile(artifacts, storage, tenant, digest, quotas).await?,
+    };
     let sandbox = std::sync::Arc::clone(artifacts.sandbox());
     let described = tokio::task::spawn_blocking(move || {
         let loaded = sandbox.load(Some(tenant), &artifact)?;

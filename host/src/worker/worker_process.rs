@@ -10,11 +10,13 @@ use tokio::sync::{Notify, mpsc};
 use tracing::{error, info, warn};
 
 use super::claims::{ClaimLoop, chain};
+use super::compile_queue::CompileQueue;
 use super::loops::wait_for_work;
 use super::recorder::record;
 use super::revalidation::revalidate;
 use super::runs::RunLoop;
 use super::{Artifacts, StoredReads};
+use crate::config::Quotas;
 use crate::lifecycle::{Lifecycle, Stopping};
 use crate::supervisor::{Pulse, Wakes};
 
@@ -45,6 +47,8 @@ pub struct WorkerParts {
     pub reads: Arc<StoredReads>,
     /// Compiled code.
     pub artifacts: Arc<Artifacts>,
+    /// What each tenant may have.
+    pub quotas: Quotas,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Wake-ups from and to the API.
@@ -115,12 +119,20 @@ impl Worker {
             pipelines: Arc::clone(&parts.pipelines),
             orchestrate: Arc::clone(&parts.orchestrate),
             reads: Arc::clone(&parts.reads),
-            artifacts: Arc::clone(&parts.artifacts),
             clock: Arc::clone(&parts.clock),
             worker: id.clone(),
             wakes: parts.wakes.clone(),
         };
         lifecycle.spawn(runs.run(lifecycle.stopping()));
+        let uploads = CompileQueue {
+            storage: Arc::clone(storage),
+            artifacts: Arc::clone(&parts.artifacts),
+            quotas: parts.quotas,
+            clock: Arc::clone(&parts.clock),
+            worker: id.clone(),
+            wakes: parts.wakes.clone(),
+        };
+        lifecycle.spawn(uploads.run(lifecycle.stopping()));
         let claims = ClaimLoop {
             storage: Arc::clone(storage),
             pipelines: parts.pipelines,

@@ -181,7 +181,10 @@ fn tenants_own(
     processor: Processor,
     revision: Revision,
 ) -> Result<Option<PipelineProcessor>, ProcessingError> {
-    let RevisionState::Ready { descriptor } = revision.state else {
+    // A damaged one may still be compiled; where it is not, its entities wait.
+    let (RevisionState::Ready { descriptor } | RevisionState::Damaged { descriptor, .. }) =
+        revision.state
+    else {
         return Ok(None);
     };
     let mut descriptor: Descriptor =

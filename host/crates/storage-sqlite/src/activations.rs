@@ -295,3 +295,38 @@ fn state(row: &Row<'_>, index: usize) -> rusqlite::Result<ActivationState> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use greenroom_storage::WorkQueue as _;
+    use greenroom_storage::conformance::trial::Trial;
+
+    use crate::sqlite_storage::tests::{block_on, new_storage};
+
+    #[test]
+    fn q03_an_activation_writes_no_row_for_an_entity() {
+        let (storage, clock, _directory) = new_storage();
+        block_on(async {
+            let trial = Trial::new(&storage, &clock, 2_000).await;
+            let one = trial.pass("one", 50).await;
+            let two = trial.pass("two", 50).await;
+            let written = || async {
+                let total = storage.on_writer("count", |conn| (Ok(conn.total_changes()), false));
+                total.await.unwrap()
+            };
+            let before = written().await;
+            for turn in 0..20 {
+                trial.activate(if turn % 2 == 0 { one } else { two }).await;
+            }
+            let rows = written().await - before;
+            assert!(
+                rows <= 20 * 12,
+                "{rows} rows for 20 activations of 2 000 entities"
+            );
+            let depth = storage.queue_depth().await.unwrap();
+            assert_eq!(depth, [(greenroom_storage::Lane::Bulk, 2_000)]);
+        });
+    }
+}

@@ -20,6 +20,7 @@ mod audit;
 mod blobs;
 mod changes;
 mod faults;
+mod inspections;
 mod maintenance;
 mod processors;
 mod reads;

@@ -113,6 +113,32 @@ impl ProcessorRepository for SqliteStorage {
         .await
     }
 
+    async fn drop_old_revisions(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        keep: u32,
+    ) -> Result<Vec<u32>, StorageError> {
+        let name = name.clone();
+        self.write("drop old revisions", move |tx| {
+            revisions::drop_old(tx, tenant, &name, keep)
+        })
+        .await
+    }
+
+    async fn mark_damaged(
+        &self,
+        tenant: TenantId,
+        digest: &Digest,
+        reason: Option<&str>,
+    ) -> Result<u64, StorageError> {
+        let (digest, reason) = (*digest, reason.map(str::to_owned));
+        self.write("mark a revision", move |tx| {
+            revisions::mark_damaged(tx, tenant, digest, reason.as_deref())
+        })
+        .await
+    }
+
     async fn list_revisions(
         &self,
         tenant: TenantId,

@@ -4,6 +4,7 @@ use greenroom_model::{Digest, ProcessorName, TenantId};
 use greenroom_storage::{NewRevision, Revision, RevisionState};
 use rusqlite::{Connection, Row, params};
 
+use crate::blobs::drop_unnamed;
 use crate::damage::{
     digest, json, optional_timestamp, stored, timestamp, to_json, unsigned, value,
 };
@@ -101,6 +102,97 @@ pub(crate) fn finish_inspection(
         )?;
     }
     Ok(inspecting)
+}
+
+/// See [`greenroom_storage::ProcessorRepository::drop_old_revisions`].
+pub(crate) fn drop_old(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    name: &ProcessorName,
+    keep: u32,
+) -> rusqlite::Result<Vec<u32>> {
+    let current: Option<u32> = statement::one(
+        tx,
+        "SELECT current_revision FROM processors WHERE tenant_id = ?1 AND name = ?2",
+        params![tenant.0, name.as_str()],
+        |row| value(row, 0, "processors.current_revision"),
+    )?
+    .flatten();
+    let passed: Vec<u32> = statement::all(
+        tx,
+        "SELECT number FROM processor_revisions
+         WHERE tenant_id = ?1 AND processor = ?2 AND passed_activation IS NOT NULL
+         ORDER BY passed_activation DESC LIMIT 2",
+        params![tenant.0, name.as_str()],
+        |row| value(row, 0, "processor_revisions.number"),
+    )?;
+    let mut revisions = list(tx, tenant, name)?;
+    let rolls_back_to = revisions
+        .iter()
+        .find(|one| one.activated_at.is_some() && current.is_some_and(|now| one.number < now))
+        .map(|one| one.number);
+    let mut beyond = revisions.len().saturating_sub(keep as usize);
+    let mut dropped = Vec::new();
+    while let Some(oldest) = revisions.pop()
+        && beyond > 0
+    {
+        let number = oldest.number;
+        let kept = current == Some(number)
+            || rolls_back_to == Some(number)
+            || passed.contains(&number)
+            || oldest.state == RevisionState::Inspecting;
+        if kept {
+            continue;
+        }
+        tx.run(
+            "DELETE FROM processor_revisions WHERE tenant_id = ?1 AND processor = ?2 AND number = ?3",
+            params![tenant.0, name.as_str(), number],
+        )?;
+        drop_unnamed(tx, tenant, &oldest.digest)?;
+        dropped.push(number);
+        beyond -= 1;
+    }
+    Ok(dropped)
+}
+
+/// See [`greenroom_storage::ProcessorRepository::mark_damaged`].
+pub(crate) fn mark_damaged(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    digest: Digest,
+    reason: Option<&str>,
+) -> rusqlite::Result<u64> {
+    let named = statement::all(
+        tx,
+        "SELECT processor, number, state FROM processor_revisions WHERE tenant_id = ?1 AND digest = ?2",
+        params![tenant.0, digest.as_bytes()],
+        |row| {
+            Ok((
+                value::<String>(row, 0, "processor_revisions.processor")?,
+                value::<u32>(row, 1, "processor_revisions.number")?,
+                json::<RevisionState>(row, 2, "processor_revisions.state")?,
+            ))
+        },
+    )?;
+    let mut marked = 0;
+    for (processor, number, state) in named {
+        let state = match (state, reason) {
+            (RevisionState::Ready { descriptor }, Some(reason)) => RevisionState::Damaged {
+                descriptor,
+                reason: reason.to_owned(),
+            },
+            (RevisionState::Damaged { descriptor, .. }, None) => {
+                RevisionState::Ready { descriptor }
+            }
+            _ => continue,
+        };
+        tx.run(
+            "UPDATE processor_revisions SET state = ?4 WHERE tenant_id = ?1 AND processor = ?2 AND number = ?3",
+            params![tenant.0, processor, number, to_json(&state)?],
+        )?;
+        marked += 1;
+    }
+    Ok(marked)
 }
 
 /// Notes that a ready revision becomes current now; `false` if it is not there or not ready.

@@ -103,6 +103,8 @@ macro_rules! storage_conformance {
             an_inspection_ends_once,
             deleting_a_processor_takes_its_revisions,
             a_tenants_processors_are_its_own,
+            a20_old_revisions_are_dropped_but_none_that_is_needed,
+            s03_a_damaged_revision_is_marked_and_healed,
             what_changes_the_pipeline_queues_the_tenant,
         ]);
         $crate::storage_conformance!(@group $run, activations, [
@@ -144,6 +146,9 @@ macro_rules! storage_conformance {
             runs_of_a_dead_worker_are_queued_again,
             one_tenant_takes_at_most_half_while_others_wait,
             runs_are_kept_for_a_day,
+            a09_uploads_are_inspected_one_of_a_tenant_and_tenants_in_turn,
+            a09_a_tenant_waits_when_its_hour_is_used_up,
+            an_inspection_is_tried_three_times,
         ]);
         $crate::storage_conformance!(@group $run, faults, [
             a_processor_without_faults_has_none,

@@ -54,7 +54,7 @@ pub use processors::{
     Revision, RevisionState,
 };
 pub use reads::{DueRead, ReadKey, ReadRepository, StoredOutcome, StoredRead};
-pub use runs::{NewRun, Run, RunId, RunKind, RunQueue, RunState};
+pub use runs::{INSPECTION_ATTEMPTS, NewRun, Run, RunId, RunKind, RunQueue, RunState};
 pub use stitching::{StitchInput, StitchQueue, Stitched};
 pub use storage::{Maintenance, Storage};
 pub use tenants::{NewTenant, Tenant, TenantRepository, TenantSettings};

@@ -68,6 +68,14 @@ pub enum RevisionState {
         /// What to change.
         reason: String,
     },
+    /// Its stored bytes are not what was uploaded (s03): it cannot be compiled again or activated until they are uploaded
+    /// again.
+    Damaged {
+        /// What `describe` answered, JSON text.
+        descriptor: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
 }
 
 /// An immutable uploaded component.
@@ -153,6 +161,22 @@ pub trait ProcessorRepository {
         digest: &Digest,
         bytes: u64,
     ) -> Result<Option<NewRevision>, StorageError>;
+    /// Drops revisions beyond the newest `keep`, oldest first, but none that is current, that a roll-back or a quarantine
+    /// would return to, or that is being inspected (a20). Answers their numbers; their blobs go with the next sweep.
+    async fn drop_old_revisions(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        keep: u32,
+    ) -> Result<Vec<u32>, StorageError>;
+    /// Marks the ready revisions of these bytes as damaged, or with `None` the damaged ones as ready again, because the
+    /// bytes are stored anew. Answers how many.
+    async fn mark_damaged(
+        &self,
+        tenant: TenantId,
+        digest: &Digest,
+        reason: Option<&str>,
+    ) -> Result<u64, StorageError>;
     /// Newest first.
     async fn list_revisions(
         &self,

@@ -21,6 +21,7 @@ use tower::ServiceExt as _;
 
 use crate::api::token::new_token;
 use crate::api::{ApiParts, router};
+use crate::config::Quotas;
 use crate::lifecycle::Lifecycle;
 use crate::supervisor::Wakes;
 
@@ -78,6 +79,7 @@ impl Host {
             reserved_processors: vec![
                 greenroom_model::ProcessorName::parse("builtin-kinds").unwrap(),
             ],
+            quotas: Quotas::default(),
         };
         let router = router(parts);
         let mut host = Self {

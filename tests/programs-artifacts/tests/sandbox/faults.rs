@@ -388,3 +388,23 @@ fn more_threads_than_slots_wait_and_are_all_answered() {
         }
     });
 }
+
+#[test]
+fn fault_on_annotation() {
+    let program = Program::load(FAULT_ON_ANNOTATION_COMPONENT);
+    assert!(program.call(&request()).outcome.fault().is_none());
+}
+
+#[test]
+fn sign_one() {
+    let program = Program::load(SIGN_ONE_COMPONENT);
+    let entity = program.entity(program.call(&request()));
+    assert_eq!(entity.annotation("example.com/before"), Some("one"));
+}
+
+#[test]
+fn sign_two() {
+    let program = Program::load(SIGN_TWO_COMPONENT);
+    let entity = program.entity(program.call(&request()));
+    assert_eq!(entity.annotation("example.com/before"), Some("two"));
+}
