@@ -50,12 +50,12 @@ impl Rates {
         let now = clock.now().0;
         let mut buckets = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         buckets.retain(|_, full_at| *full_at > now);
-        let one = MINUTE_MS.div_ceil(i64::from(per_minute.max(1)));
+        let one = MINUTE_MS / i64::from(per_minute.max(1));
         let full_at = buckets.get(&(tenant, what)).copied().unwrap_or(now) + one;
         let most = if per_minute == 0 { 0 } else { MINUTE_MS };
         let wait = full_at - now - most;
         if wait > 0 {
-            let seconds = u32::try_from(wait.div_ceil(1000)).unwrap_or(u32::MAX);
+            let seconds = u32::try_from(wait / 1000 + 1).unwrap_or(u32::MAX);
             let what = what.name();
             let message = format!(
                 "at most {per_minute} {what} of a tenant in a minute; try again in {seconds} s"

@@ -9,6 +9,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::bindings::v0_1::CatalogProcessorPre;
+use crate::contract::check_functions;
 use crate::imports::new_linker;
 use crate::inspect::inspect;
 use crate::printable::printable;
@@ -110,6 +111,7 @@ impl Compiler {
         let pre = linker
             .instantiate_pre(component)
             .map_err(|error| Rejection::Contract(shown(&error)))?;
+        check_functions(&self.engine, component)?;
         CatalogProcessorPre::new(pre).map_err(|error| Rejection::Contract(shown(&error)))?;
         Ok(())
     }

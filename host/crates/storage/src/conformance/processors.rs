@@ -4,7 +4,8 @@
 use super::queue::{World, claim_all, refs, worker};
 use super::{HOSTILE_TEXT, TestClock, processor_name, tenant};
 use crate::{
-    Lane, NewRevision, ProcessorSettings, QuarantineMode, Revision, RevisionState, Storage,
+    Blob, BlobKind, Lane, NewRevision, ProcessorSettings, QuarantineMode, Revision, RevisionState,
+    Storage,
 };
 use greenroom_model::{Clock, Digest, TenantId};
 use serde_json::json;

@@ -292,7 +292,8 @@ pub async fn an_inspection_is_tried_three_times(storage: &dyn Storage, clock: &T
     storage.expire_worker(&one).await.unwrap();
     let two = worker(storage, "w2").await;
     assert!(inspection(storage, &two).await.is_some());
-    let last = storage.retry_run(tenant, &run_id("r"), &two, clock.now());
+    let id = run_id("r");
+    let last = storage.retry_run(tenant, &id, &two, clock.now());
     assert!(
         !last.await.unwrap(),
         "attempt {INSPECTION_ATTEMPTS} is the last"
