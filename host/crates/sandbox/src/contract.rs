@@ -7,9 +7,7 @@ use std::fmt::Write as _;
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
-use wasmtime::component::types::{
-    ComponentFunc, ComponentInstance, ComponentItem, InstanceType, Type,
-};
+use wasmtime::component::types::{self, ComponentFunc, ComponentInstance, ComponentItem, Type};
 
 use crate::Rejection;
 use crate::bindings::v0_1::types::{
@@ -60,13 +58,7 @@ pub(crate) fn check_functions(engine: &Engine, component: &Component) -> Result<
         ));
     };
     for (name, expected) in FUNCTIONS {
-        check(
-            engine,
-            &instance,
-            &component.instance_type(),
-            name,
-            expected,
-        )?;
+        check(engine, &instance, &component, name, expected)?;
     }
     Ok(())
 }
@@ -74,7 +66,7 @@ pub(crate) fn check_functions(engine: &Engine, component: &Component) -> Result<
 fn check(
     engine: &Engine,
     instance: &ComponentInstance,
-    types: &InstanceType<'_>,
+    component: &types::Component,
     name: &str,
     expected: &str,
 ) -> Result<(), Rejection> {
@@ -84,7 +76,7 @@ fn check(
             "it has no function `{name}: {expected}`"
         )));
     };
-    if fits(name, &function, types) {
+    if fits(name, &function, component) {
         return Ok(());
     }
     let found = printable(&function_text(&function), TYPE_BYTES);
@@ -93,7 +85,8 @@ fn check(
     )))
 }
 
-fn fits(name: &str, function: &ComponentFunc, types: &InstanceType<'_>) -> bool {
+fn fits(name: &str, function: &ComponentFunc, component: &types::Component) -> bool {
+    let types = &component.instance_type();
     let fits = match name {
         "describe" => function.typecheck::<(), (Descriptor,)>(types),
         "validate-kind" => {
