@@ -66,7 +66,8 @@ fn main() {
         let embedded =
             |kind: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.{kind}\"))");
         let (wasm, artifact) = (embedded("wasm"), embedded("artifact"));
-        let descriptor = format!("include_str!(concat!(env!(\"OUT_DIR\"), \"/{name}.descriptor\"))");
+        let descriptor =
+            format!("include_str!(concat!(env!(\"OUT_DIR\"), \"/{name}.descriptor\"))");
         writeln!(
             table,
             "BundledProcessor {{ name: {name:?}, wasm: {wasm}, artifact: {artifact}, descriptor: {descriptor} }},"

@@ -44,12 +44,11 @@ pub(super) fn assemble(
     let artifacts = Artifacts::new(
         Arc::clone(&storage),
         bundled_code()?,
-        CompileChild::new(program.clone()),
+        CompileChild::new(program.clone(), config.quotas.compile_cpu_seconds),
         data.artifact_key()?,
     );
     let pulse = Pulse::default();
-    let children =
-        SandboxChildren::start(program, threads, Arc::clone(&artifacts), pulse.clone());
+    let children = SandboxChildren::start(program, threads, Arc::clone(&artifacts), pulse.clone());
     let reader = Reader::new(ReaderConfig::default()).context("start the reader")?;
     let files = Arc::new(file_roots::open(&config.file_roots)?);
     let reads = StoredReads::new(
@@ -66,6 +65,7 @@ pub(super) fn assemble(
         describe: children,
         reads,
         artifacts,
+        quotas: config.quotas,
         clock,
         wakes,
         pulse,

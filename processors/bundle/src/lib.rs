@@ -113,7 +113,11 @@ mod tests {
             match called.outcome {
                 CallOutcome::Answered(descriptor) => {
                     assert!(!descriptor.stages.is_empty());
-                    assert_eq!(descriptor, processor.descriptor(), "what the build was told");
+                    assert_eq!(
+                        descriptor,
+                        processor.descriptor(),
+                        "what the build was told"
+                    );
                 }
                 CallOutcome::Faulted(fault) => panic!("{}: {fault:?}", processor.name()),
             }

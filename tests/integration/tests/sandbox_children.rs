@@ -67,7 +67,9 @@ async fn enter_poison(client: &Client) {
     let limits = json!({"limits": {"fuel": 10_000_000_000_u64, "cpuMs": 20_000}});
     client.put(processor, &limits).await.ok();
     let bytes = fs::read(LOOP_FOREVER_COMPONENT).expect("the program is built");
-    let revision = client.upload(&format!("{processor}/revisions"), bytes).await;
+    let revision = client
+        .upload(&format!("{processor}/revisions"), bytes)
+        .await;
     assert_eq!(revision.ok()["state"], "ready");
     client
         .post(&format!("{processor}/activate"), &json!({"revision": 1}))
@@ -79,9 +81,7 @@ async fn enter_poison(client: &Client) {
 async fn strike_when_busy(worker: u32, alone: bool, struck: &[u32], blow: Blow) -> u32 {
     let child = wait_until("a child is busy with the poison", BOUND, async || {
         SandboxChild::of(worker).into_iter().find(|child| {
-            child.alone == alone
-                && !struck.contains(&child.pid)
-                && child.cpu_ticks() >= BUSY_TICKS
+            child.alone == alone && !struck.contains(&child.pid) && child.cpu_ticks() >= BUSY_TICKS
         })
     })
     .await;
@@ -95,10 +95,7 @@ async fn c22_a_run_that_kills_its_process_twice_alone_is_blamed_and_nobody_else(
     let client = host.client();
     let worker = worker(&host).await;
     enter_poison(client).await;
-    client
-        .push("poison", "p", [component("poison")])
-        .await
-        .ok();
+    client.push("poison", "p", [component("poison")]).await.ok();
     // In a call when its process dies, three times; honest entities beside it and after it.
     push_honest(client, "beside", 200).await;
     let mut struck = Vec::new();
@@ -187,10 +184,7 @@ async fn s07_no_child_outlives_its_worker() {
     let client = host.client();
     let worker = worker(&host).await;
     enter_poison(client).await;
-    client
-        .push("poison", "p", [component("poison")])
-        .await
-        .ok();
+    client.push("poison", "p", [component("poison")]).await.ok();
     let child = wait_until("a child is busy", BOUND, async || {
         SandboxChild::of(worker)
             .into_iter()

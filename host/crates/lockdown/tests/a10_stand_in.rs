@@ -69,12 +69,14 @@ const ATTEMPTS: &[(&str, Fate, Attempt)] = &[
         let pid = told.parent.map_or(0, |pid| pid.as_raw_nonzero().get());
         std::fs::File::open(format!("/proc/{pid}/mem")).map(drop)
     }),
-    ("find_a_variable", Fate::Refused, |_| {
-        match std::env::vars_os().next() {
+    (
+        "find_a_variable",
+        Fate::Refused,
+        |_| match std::env::vars_os().next() {
             Some(_) => Ok(()),
             None => Err(std::io::Error::other("the environment is empty")),
-        }
-    }),
+        },
+    ),
     ("connect_to_an_address", Fate::Killed, |told| {
         std::net::TcpStream::connect(("127.0.0.1", told.port)).map(drop)
     }),
@@ -107,16 +109,9 @@ const ATTEMPTS: &[(&str, Fate, Attempt)] = &[
         Ok(rustix::process::kill_current_process_group(Signal::CONT)?)
     }),
     ("change_its_user", Fate::Killed, |_| {
-        #[expect(
-            unsafe_code,
-            reason = "rustix calls it unsafe because it changes one thread only"
-        )]
-        // SAFETY: the process has one thread.
-        unsafe {
-            Ok(rustix::thread::set_thread_uid(
-                rustix::process::Uid::from_raw(0),
-            )?)
-        }
+        Ok(rustix::thread::set_thread_uid(
+            rustix::process::Uid::from_raw(0),
+        )?)
     }),
     ("raise_a_limit", Fate::Refused, |_| {
         let limit = rustix::process::Rlimit {
@@ -180,7 +175,7 @@ fn main() -> ExitCode {
 fn stand_in(arguments: &[String]) -> ExitCode {
     let (inmate, sealed, attempt) = (&arguments[2], &arguments[3], &arguments[4]);
     let inmate = match inmate.as_str() {
-        "compiler" => Inmate::Compiler,
+        "compiler" => Inmate::Compiler { cpu_seconds: 60 },
         _ => Inmate::Guests,
     };
     let told = Told {
@@ -249,10 +244,7 @@ fn judge(arguments: &[String]) -> ExitCode {
             report(name, expect(ended, Fate::Refused));
         }
     }
-    report(
-        "a10_the_stand_in_is_not_idle".to_owned(),
-        unlocked(port),
-    );
+    report("a10_the_stand_in_is_not_idle".to_owned(), unlocked(port));
     report("a10_nobody_was_reached".to_owned(), {
         drop(other_end);
         let mut said = String::new();

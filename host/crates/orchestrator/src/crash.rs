@@ -1,16 +1,24 @@
 //! The outcome of a run whose processor took its process down, twice alone (DESIGN §3.3). Nobody is left to say it but
 //! the worker, who knows the call from having been told before it was made.
 
-use greenroom_model::{Entity, Stage};
-use greenroom_sandbox::{CallReport, FaultKind, GuestFault, StageCall};
+use std::collections::BTreeMap;
 
+use greenroom_model::{Entity, Stage};
+use greenroom_sandbox::{CallLimits, CallReport, FaultKind, GuestFault, StageCall};
+
+use crate::observed::Observed;
 use crate::outcome::{FaultedCall, Outcome, Verdict};
 use crate::pipeline::PipelineProcessor;
 use crate::run::{doing, fault_diagnostic};
 
-/// The outcome of a run that ended with the process, in a call of `processor`.
+/// The outcome of a run that ended with the process, in a call of `processor` with these limits and this seed.
 #[must_use]
-pub fn crashed(processor: &PipelineProcessor, call: StageCall) -> Outcome {
+pub fn crashed(
+    processor: &PipelineProcessor,
+    call: StageCall,
+    limits: CallLimits,
+    seed: [u8; 32],
+) -> Outcome {
     let stage = call.stage();
     let fault = GuestFault::new(
         FaultKind::HostCrash,
@@ -30,11 +38,15 @@ pub fn crashed(processor: &PipelineProcessor, call: StageCall) -> Outcome {
             fault,
             report: CallReport::default(),
             call,
+            limits,
+            seed,
         }],
         trace: Vec::new(),
         cpu_us: 0,
         calls: 1,
+        called: BTreeMap::from([(processor.name.clone(), 1)]),
         due_ms: None,
+        observed: Observed::default(),
     }
 }
 

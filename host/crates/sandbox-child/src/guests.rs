@@ -127,9 +127,8 @@ fn work(shared: &Shared, thread: usize) -> ! {
 fn answer(shared: &Shared, thread: usize, turn: &Turn) -> Vec<u8> {
     let run = turn.header.run;
     let answered = match (turn.header.kind, &turn.pipeline) {
-        (Kind::Start | Kind::Resume, Some(told)) => {
-            step(shared, thread, turn, told).and_then(|step| Ok(encode(Header::new(Kind::Step, run, 0), &step)?))
-        }
+        (Kind::Start | Kind::Resume, Some(told)) => step(shared, thread, turn, told)
+            .and_then(|step| Ok(encode(Header::new(Kind::Step, run, 0), &step)?)),
         _ => describe(shared, thread, turn),
     };
     match answered {
@@ -174,7 +173,13 @@ fn describe(shared: &Shared, thread: usize, turn: &Turn) -> Result<Vec<u8>, Turn
         .sandbox
         .loaded(asked.scope, &asked.revision)
         .ok_or(SandboxError::NotLoaded(asked.revision))?;
-    note_call(shared, thread, turn.header.run, asked.revision, &asked.limits);
+    note_call(
+        shared,
+        thread,
+        turn.header.run,
+        asked.revision,
+        &asked.limits,
+    );
     let called = shared.sandbox.describe(&loaded, &asked.limits)?;
     Ok(encode(
         Header::new(Kind::Described, turn.header.run, 0),

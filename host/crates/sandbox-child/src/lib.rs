@@ -29,7 +29,7 @@ mod thread_queue;
 pub use child::{ChildError, run};
 pub use frame::{FRAME_MAX_BYTES, Frame, FrameError, FrameReader, HEADER_BYTES, Header, Kind};
 pub use message::{
-    Announced, DescribeRevision, Hello, Load, Refused, ResumeRun, StartRun, TellPipeline, decode, encode,
-    encoded,
+    Announced, DescribeRevision, Hello, Load, Refused, ResumeRun, StartRun, TellPipeline, decode,
+    encode, encoded,
 };
 pub use note::{NOTE_BYTES, Note, now_ms, page_bytes, read_notes};

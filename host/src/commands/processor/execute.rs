@@ -62,6 +62,7 @@ pub(super) fn execute(
         caches: given.cache.clone(),
         now_ms: given.now_ms,
         tenant_secret: SECRET,
+        observe: None,
     };
     let mut made = Vec::new();
     let mut step = start(job, pipeline, &recorder)?;

@@ -410,7 +410,12 @@ fn after_crash(death: &Death, pipeline: &TenantPipeline) -> Result<Step, Orchest
         .iter()
         .find(|processor| processor.revision == announced.revision)
         .ok_or_else(reason)?;
-    let outcome = crashed(processor, announced.call.into_owned());
+    let outcome = crashed(
+        processor,
+        announced.call.into_owned(),
+        announced.limits,
+        announced.seed,
+    );
     Ok(Step::Done(Box::new(outcome)))
 }
 

@@ -299,7 +299,11 @@ impl Process {
         let notes = read_notes(&notes, self.threads);
         self.end(&reason, &notes, &last_words(words));
         let needed = self.has_greeted() && !self.state().unwanted && began.elapsed() >= LIVED;
-        let then = self.then.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let then = self
+            .then
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let (true, Some(then)) = (needed, then) {
             (then.0)();
         }

@@ -30,7 +30,10 @@ pub(super) fn start(program: &OsStr, threads: usize, alone: bool) -> io::Result<
         MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
     )?;
     ftruncate(&notes, page_bytes(threads))?;
-    fcntl_add_seals(&notes, SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    fcntl_add_seals(
+        &notes,
+        SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,
+    )?;
     let (last_words, speaking) = io::pipe()?;
     // Neither end waits for the other: a child that says more than fits is cut off, and reading after its death ends.
     for end in [last_words.as_fd(), speaking.as_fd()] {

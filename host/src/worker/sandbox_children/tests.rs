@@ -126,9 +126,15 @@ async fn the_next_child_is_started_when_one_that_lived_is_gone() {
     let directory = tempfile::tempdir().unwrap();
     let text = format!("{}\nsleep 0.4", printed(&hello(0b1111, 2)));
     let (say, said) = mpsc::channel();
-    let process = Process::start(script(&directory, &text), 2, false, Pulse::default(), move || {
-        let _ = say.send(());
-    });
+    let process = Process::start(
+        script(&directory, &text),
+        2,
+        false,
+        Pulse::default(),
+        move || {
+            let _ = say.send(());
+        },
+    );
     let answered = process.describe(&Bytes::new()).await.unwrap();
     assert!(matches!(answered, Reply::Died(death) if !death.noted));
     said.recv_timeout(Duration::from_secs(5)).unwrap();
@@ -139,9 +145,15 @@ async fn a_dismissed_child_is_ended_and_not_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let text = format!("{}\nexec sleep 60", printed(&hello(0b1111, 2)));
     let (say, said) = mpsc::channel::<()>();
-    let process = Process::start(script(&directory, &text), 2, false, Pulse::default(), move || {
-        let _ = say.send(());
-    });
+    let process = Process::start(
+        script(&directory, &text),
+        2,
+        false,
+        Pulse::default(),
+        move || {
+            let _ = say.send(());
+        },
+    );
     let answered = process.describe(&Bytes::new());
     process.dismiss();
     let reply = tokio::time::timeout(Duration::from_secs(10), answered)

@@ -379,7 +379,7 @@ pub(crate) fn more_threads_than_slots_wait_and_are_all_answered() {
 }
 
 #[test]
-fn configured() {
+pub(crate) fn configured() {
     let program = Program::load(CONFIGURED_COMPONENT);
     let called = program.call(&request().config(r#"{"team":"web"}"#));
     let CallOutcome::Answered(StageAnswer::Processed(processed)) = called.outcome else {
@@ -391,8 +391,28 @@ fn configured() {
 
 /// The schema is text to the sandbox; inspection refuses it.
 #[test]
-fn schema_unbounded() {
+pub(crate) fn schema_unbounded() {
     let program = Program::load(SCHEMA_UNBOUNDED_COMPONENT);
     let called = program.call(&request());
     assert!(called.outcome.fault().is_none());
+}
+
+#[test]
+pub(crate) fn fault_on_annotation() {
+    let program = Program::load(FAULT_ON_ANNOTATION_COMPONENT);
+    assert!(program.call(&request()).outcome.fault().is_none());
+}
+
+#[test]
+pub(crate) fn sign_one() {
+    let program = Program::load(SIGN_ONE_COMPONENT);
+    let entity = program.entity(program.call(&request()));
+    assert_eq!(entity.annotation("example.com/before"), Some("one"));
+}
+
+#[test]
+pub(crate) fn sign_two() {
+    let program = Program::load(SIGN_TWO_COMPONENT);
+    let entity = program.entity(program.call(&request()));
+    assert_eq!(entity.annotation("example.com/before"), Some("two"));
 }
