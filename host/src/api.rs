@@ -5,6 +5,7 @@
 //! argument, and errors are rendered in one place (`error`). By-name, by-uid, by-refs, ancestry and locations come from
 //! storage and are always current; lists, facets and counts come from the index of the tenant and follow within 100 ms.
 
+mod activations;
 mod admin;
 mod audit;
 mod auth;
@@ -25,6 +26,7 @@ mod pagination;
 mod probes;
 mod processing;
 mod processors;
+mod rate;
 mod revision_runs;
 mod revisions;
 mod router;

@@ -43,7 +43,11 @@ enum Command {
     Processor(processor::ProcessorFlags),
     /// Compile one component from standard input; a worker does this by itself
     #[command(hide = true)]
-    Compile,
+    Compile {
+        /// CPU time it may use, in seconds
+        #[arg(long, default_value_t = 60, hide = true)]
+        cpu_seconds: u64,
+    },
     /// Run processors for a worker, which alone starts this
     #[command(hide = true)]
     Sandbox {
@@ -64,7 +68,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // The first two lock themselves down before they do anything else.
     match &arguments.command {
-        Command::Compile => return compile::run(),
+        Command::Compile { cpu_seconds } => return compile::run(*cpu_seconds),
         Command::Sandbox { threads, alone: _ } => return sandbox::run(*threads),
         Command::Processor(flags) => return processor::run(flags),
         Command::Serve(_) | Command::Worker { .. } => {}
@@ -76,7 +80,7 @@ pub fn main() -> ExitCode {
             match arguments.command {
                 Command::Serve(flags) => serve::run(&flags),
                 Command::Worker { flags, child } => worker::run(&flags, child),
-                Command::Processor(_) | Command::Compile | Command::Sandbox { .. } => Ok(()),
+                Command::Processor(_) | Command::Compile { .. } | Command::Sandbox { .. } => Ok(()),
             }
         });
     match result {

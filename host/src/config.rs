@@ -7,6 +7,7 @@ mod environment;
 mod file;
 mod flags;
 mod host_flags;
+mod quotas;
 mod settings;
 mod tenant;
 
@@ -16,5 +17,6 @@ pub use environment::{
 pub use file::ConfigFileError;
 pub use flags::{ServeFlags, WorkerFlags};
 pub use host_flags::HostFlags;
+pub use quotas::Quotas;
 pub use settings::{Config, ConfigError};
 pub use tenant::{ConfigLocation, IntegrationHost, TenantSection};

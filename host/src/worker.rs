@@ -7,6 +7,8 @@
 mod artifacts;
 mod claims;
 mod compile_child;
+mod compile_death;
+mod compile_queue;
 mod inspection;
 mod loops;
 mod read_source;

@@ -69,3 +69,27 @@ fn a_missing_file_is_named() {
         stderr(&output)
     );
 }
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test writes its own data directory"
+)]
+fn s02_a_key_that_others_can_read_refuses_the_start() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("artifact-key");
+    std::fs::write(&key, [7; 32]).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let data = directory.path().to_str().unwrap();
+    let output = greenroom(
+        &["serve", "--data-dir", data, "--listen", "127.0.0.1:0"],
+        &[],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(
+        said.contains("can be read by others: run `chmod 600"),
+        "{said}"
+    );
+}

@@ -61,7 +61,7 @@ impl Setup {
         }
         assert_eq!(codes.len(), names.len());
         let program = OsString::from(env!("CARGO_BIN_EXE_greenroom"));
-        let compiler = CompileChild::new(program.clone());
+        let compiler = CompileChild::new(program.clone(), 60);
         let artifacts = Artifacts::new(Arc::clone(&storage), codes, compiler, [7; 32]);
         let pulse = Pulse::default();
         Setup {
@@ -170,7 +170,7 @@ async fn a_worker_whose_children_cannot_be_started_says_why() {
     let tenant = storage.create_tenant(tenant).await.unwrap().unwrap();
     let pipelines = Pipelines::new(Arc::clone(&storage), Vec::new());
     let pipeline = pipelines.of(tenant.id).await.unwrap();
-    let compiler = CompileChild::new("/bin/false".into());
+    let compiler = CompileChild::new("/bin/false".into(), 60);
     let artifacts = Artifacts::new(storage, Vec::new(), compiler, [7; 32]);
     let pulse = Pulse::default();
     let children = SandboxChildren::start("/bin/false".into(), 2, artifacts, pulse.clone());

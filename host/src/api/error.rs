@@ -105,6 +105,12 @@ impl ApiError {
         }
     }
 
+    /// Sets `Retry-After`, in seconds.
+    pub(crate) fn after(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds.max(1));
+        self
+    }
+
     /// 503 with `Retry-After`.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self {

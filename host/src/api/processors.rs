@@ -11,6 +11,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::activations;
 use super::audit::Deed;
 use super::auth::{Access, Deploy, Read};
 use super::body::JsonBody;
@@ -40,6 +41,7 @@ pub(super) fn body_of(processor: &Processor) -> Value {
         "name": processor.name,
         "settings": processor.settings,
         "current": processor.current,
+        "held": processor.held,
         "createdAt": processor.created_at,
     })
 }
@@ -51,14 +53,11 @@ pub(super) async fn list_processors(
     params: Params,
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
-    let processors: Vec<Value> = state
-        .storage
-        .list_processors(access.tenant)
-        .await?
-        .iter()
-        .map(body_of)
-        .collect();
-    Ok(extract::json(StatusCode::OK, &json!({"items": processors})))
+    let mut items = Vec::new();
+    for processor in state.storage.list_processors(access.tenant).await? {
+        items.push(activations::with_activation(&state, access.tenant, &processor).await?);
+    }
+    Ok(extract::json(StatusCode::OK, &json!({"items": items})))
 }
 
 /// `GET /tenants/{tenant}/processors/{name}`
@@ -72,7 +71,8 @@ pub(super) async fn find_processor(
     let name = named(&path.name)?;
     let processor = state.storage.find_processor(access.tenant, &name).await?;
     let processor = processor.ok_or_else(|| no_processor(&name))?;
-    let response = extract::json(StatusCode::OK, &body_of(&processor));
+    let body = activations::with_activation(&state, access.tenant, &processor).await?;
+    let response = extract::json(StatusCode::OK, &body);
     Ok(tagged(response, processor.settings_version))
 }
 
@@ -117,7 +117,8 @@ pub(super) async fn create_processor(
         deed.after = Some(json!(processor.settings).to_string());
         deed.record(&state).await?;
     }
-    let response = extract::json(status, &body_of(&processor));
+    let body = activations::with_activation(&state, access.tenant, &processor).await?;
+    let response = extract::json(status, &body);
     Ok(tagged(response, processor.settings_version))
 }
 

@@ -9,13 +9,15 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::activations;
 use super::audit::Deed;
 use super::auth::{Access, Deploy, Read};
 use super::body::{JsonBody, Properties as _};
 use super::error::ApiError;
 use super::etag::tagged;
 use super::extract::{self, Params, Segments};
-use super::processors::{self, ProcessorPath, named, no_processor};
+use super::processors::{ProcessorPath, named, no_processor};
+use super::rate::Limited;
 use super::settings::{check_config, check_config_size, unfit_config};
 use super::state::ApiState;
 
@@ -45,6 +47,11 @@ pub(super) fn body_of(revision: &Revision, current: Option<u32>) -> Value {
         }
         RevisionState::Rejected { reason } => {
             body["state"] = json!("rejected");
+            body["reason"] = json!(reason);
+        }
+        RevisionState::Damaged { descriptor, reason } => {
+            body["state"] = json!("damaged");
+            body["descriptor"] = serde_json::from_str(descriptor).unwrap_or(Value::Null);
             body["reason"] = json!(reason);
         }
     }
@@ -92,6 +99,9 @@ pub(super) fn ready(revision: &Revision) -> Result<(), ApiError> {
         ))),
         RevisionState::Rejected { reason } => Err(ApiError::conflict(format!(
             "revision {number} was rejected: {reason}; upload a corrected one"
+        ))),
+        RevisionState::Damaged { reason, .. } => Err(ApiError::conflict(format!(
+            "revision {number} is damaged: {reason}"
         ))),
     }
 }
@@ -180,7 +190,7 @@ pub(super) async fn download_component(
     Ok(response)
 }
 
-/// `DELETE …/processors/{name}/revisions/{number}`: not the current one, and not what a roll-back goes to
+/// `DELETE …/processors/{name}/revisions/{number}`: not the current one, and not what a roll-back or a quarantine goes to
 pub(super) async fn delete_revision(
     access: Access<Deploy>,
     State(state): State<ApiState>,
@@ -204,7 +214,7 @@ pub(super) async fn delete_revision(
         }
         RevisionDeleted::RollBackTarget => {
             return Err(ApiError::conflict(format!(
-                "revision {number} is what a roll-back goes to; activate another one first"
+                "revision {number} is what a roll-back or a quarantine goes to; activate another one first"
             )));
         }
     }
@@ -298,6 +308,10 @@ async fn activate(
         None => check_config(revision, before.settings.config.as_ref())
             .map_err(|wrong| unfit_config(name, number, &wrong))?,
     }
+    let (per_minute, clock) = (state.quotas.activations_per_minute, &*state.clock);
+    state
+        .rates
+        .take(access.tenant, Limited::Activations, per_minute, clock)?;
     let activated = match config {
         None => {
             state
@@ -331,6 +345,6 @@ async fn activate(
     deed.after = noted(Some(number), &now);
     deed.record(state).await?;
     let version = now.settings_version;
-    let body = processors::body_of(&now);
+    let body = activations::with_activation(state, access.tenant, &now).await?;
     Ok(tagged(extract::json(StatusCode::OK, &body), version))
 }

@@ -23,6 +23,8 @@ use super::state::ApiState;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Longest `wait` of our routes.
 const MAX_WAIT_S: u64 = 60;
+/// When to try again while a tenant's uploads wait, in seconds: about one compilation that goes well.
+const BUSY_COMPILER_S: u32 = 5;
 /// Requests of one tenant that may wait at a time.
 const MAX_WAITING: usize = 8;
 /// Runs of one kind of one tenant that may be unfinished, those that are waited for and those that live by themselves.
@@ -55,6 +57,22 @@ pub(crate) async fn start(
     state.storage.create_run(tenant, run).await?;
     state.wakes.outgoing.notify_one();
     Ok(id)
+}
+
+/// Whether one more upload may wait to be inspected.
+pub(crate) async fn room_to_inspect(state: &ApiState, tenant: TenantId) -> Result<(), ApiError> {
+    let most = state.quotas.waiting_uploads;
+    let open = state
+        .storage
+        .open_runs(tenant, RunKind::InspectRevision)
+        .await?;
+    if open < u64::from(most) {
+        return Ok(());
+    }
+    let message = format!(
+        "{open} uploads of this tenant wait to be compiled, one at a time, and at most {most} may; try again later"
+    );
+    Err(ApiError::too_many(message).after(BUSY_COMPILER_S))
 }
 
 /// Waits for a run; its result, or `None` if that takes longer than `patience`.

@@ -110,7 +110,9 @@ pub(super) async fn put(
 
 /// Checks a configuration against the schema that a revision declares; without a configuration the guest gets `{}`.
 pub(super) fn check_config(revision: &Revision, config: Option<&Value>) -> Result<(), String> {
-    let RevisionState::Ready { descriptor } = &revision.state else {
+    let (RevisionState::Ready { descriptor } | RevisionState::Damaged { descriptor, .. }) =
+        &revision.state
+    else {
         return Ok(());
     };
     let descriptor: Value = serde_json::from_str(descriptor).unwrap_or_default();

@@ -11,6 +11,8 @@ use super::auth::Directory;
 use super::index::IndexSet;
 use super::metrics::ApiMetrics;
 use super::probes::StorageWatch;
+use super::rate::Rates;
+use crate::config::Quotas;
 use crate::lifecycle::Lifecycle;
 use crate::supervisor::{Supervisor, Wakes};
 
@@ -29,6 +31,8 @@ pub struct ApiParts {
     pub workers: Option<Arc<Supervisor>>,
     /// Names of bundled processors, which no tenant may use.
     pub reserved_processors: Vec<ProcessorName>,
+    /// What each tenant may have.
+    pub quotas: Quotas,
 }
 
 /// The shared state; a clone is one reference count.
@@ -42,6 +46,10 @@ pub(crate) struct Shared {
     pub(crate) wakes: Wakes,
     pub(crate) workers: Option<Arc<Supervisor>>,
     pub(crate) reserved_processors: Vec<ProcessorName>,
+    pub(crate) quotas: Quotas,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// How often each tenant did what is limited.
+    pub(crate) rates: Rates,
     pub(crate) indexes: Arc<IndexSet>,
     pub(crate) directory: Directory,
     pub(crate) metrics: Arc<ApiMetrics>,
@@ -63,7 +71,10 @@ impl ApiState {
             Arc::clone(&metrics),
         );
         Self(Arc::new(Shared {
-            directory: Directory::new(Arc::clone(&parts.storage), parts.clock),
+            directory: Directory::new(Arc::clone(&parts.storage), Arc::clone(&parts.clock)),
+            quotas: parts.quotas,
+            clock: parts.clock,
+            rates: Rates::default(),
             storage: parts.storage,
             lifecycle: parts.lifecycle,
             wakes: parts.wakes,

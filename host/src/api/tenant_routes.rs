@@ -3,7 +3,8 @@
 use super::operation_doc::{Content, Doc, QueryKind};
 use super::routes::Routes;
 use super::{
-    faults, mutations, processing, processors, revision_runs, revisions, runs, settings, upload,
+    activations, faults, mutations, processing, processors, revision_runs, revisions, runs,
+    settings, upload,
 };
 
 const NO_PROCESSOR: &str = "No such processor.";
@@ -173,7 +174,8 @@ fn revision_routes() -> Routes {
             "/revisions",
             upload::upload_revision,
             Doc::new("Uploads a Wasm component as a revision.")
-                .details("At most 32 MiB. The same bytes are the same revision.")
+                .details("At most 32 MiB. The same bytes are the same revision. Beyond the quota of revisions the oldest that \
+                          nothing needs is dropped.")
                 .wait()
                 .body(Content::Media("application/wasm"))
                 .json(200, "Revision", "These bytes were known.")
@@ -189,7 +191,7 @@ fn revision_routes() -> Routes {
                 )
                 .missing(NO_PROCESSOR)
                 .error(413, "More than 32 MiB.")
-                .error(429, "Too many uploads; try again after `Retry-After`."),
+                .error(429, "Too many uploads, or too many that wait to be compiled; try again after `Retry-After`."),
         )
         .get(
             "/revisions/{number}",
@@ -208,7 +210,7 @@ fn revision_routes() -> Routes {
         .delete(
             "/revisions/{number}",
             revisions::delete_revision,
-            Doc::new("Deletes a revision that is neither current nor what a roll-back goes to.")
+            Doc::new("Deletes a revision that is neither current nor what a roll-back or a quarantine goes to.")
                 .empty(204, "It is gone.")
                 .missing(NO_REVISION)
                 .conflict("Something needs it."),
@@ -220,7 +222,8 @@ fn revision_routes() -> Routes {
                 .body(Content::Json("Activate"))
                 .json(200, "Processor", "It is current for every new run.")
                 .missing(NO_REVISION)
-                .conflict("It is not ready, or does not take the present configuration."),
+                .conflict("It is not ready, or does not take the present configuration.")
+                .error(429, "Too many activations; try again after `Retry-After`."),
         )
         .post(
             "/rollback",
@@ -229,7 +232,20 @@ fn revision_routes() -> Routes {
                 .body(Content::OptionalJson("RollBack"))
                 .json(200, "Processor", "It is current for every new run.")
                 .missing(NO_PROCESSOR)
-                .conflict("There is none, or it does not take the present configuration."),
+                .conflict("There is none, or it does not take the present configuration.")
+                .error(429, "Too many activations; try again after `Retry-After`."),
+        )
+        .get(
+            "/activations",
+            activations::list_activations,
+            Doc::new("What became of each activation, newest first.")
+                .query(
+                    "limit",
+                    QueryKind::Number(1),
+                    "Most items, 20 if not said and 100 at most.",
+                )
+                .json(200, "ActivationList", "With regressions and quarantine.")
+                .missing(NO_PROCESSOR),
         )
 }
 

@@ -22,6 +22,7 @@ use super::component_check;
 use super::error::ApiError;
 use super::extract::{self, Params, Segments};
 use super::processors::{ProcessorPath, named, no_processor};
+use super::rate::Limited;
 use super::revisions::{body_of, processor};
 use super::runs;
 use super::state::ApiState;
@@ -44,6 +45,10 @@ pub(super) async fn upload_revision(
     let patience = runs::wait_of(&params)?;
     let name = named(&path.name)?;
     let current = processor(&state, access.tenant, &name).await?.current;
+    let (per_minute, clock) = (state.quotas.uploads_per_minute, &*state.clock);
+    state
+        .rates
+        .take(access.tenant, Limited::Uploads, per_minute, clock)?;
     let mut staged = Staged::new(&state, access.tenant);
     let length = checked_length(request.headers())?;
     let (digest, bytes) = staged.receive(request.into_body(), length).await?;
@@ -178,7 +183,8 @@ impl Drop for Staged {
     }
 }
 
-/// Makes a received upload a revision, or finds the one that has these bytes; whether they were known.
+/// Makes a received upload a revision, or finds the one that has these bytes and heals it if it is damaged; whether they
+/// were known. A new one needs room in the compile queue, and pushes out the oldest beyond the quota (a20).
 async fn publish(
     state: &ApiState,
     access: &Access<Deploy>,
@@ -190,6 +196,10 @@ async fn publish(
     let Some(upload) = staged.id.clone() else {
         return Err(ApiError::internal("an upload was published twice"));
     };
+    let known = state.storage.list_revisions(access.tenant, name).await?;
+    if !known.iter().any(|revision| revision.digest == digest) {
+        runs::room_to_inspect(state, access.tenant).await?;
+    }
     let added = state
         .storage
         .publish_revision(access.tenant, name, &upload, &digest, bytes)
@@ -200,13 +210,19 @@ async fn publish(
         NewRevision::Known(revision) => return Ok((revision, true)),
         NewRevision::Added(revision) => revision,
     };
+    let keep = state.quotas.revisions_per_processor;
+    let dropped = state
+        .storage
+        .drop_old_revisions(access.tenant, name, keep)
+        .await?;
     let mut deed = Deed::new(
         &access.actor,
         Some(access.tenant),
         "upload_revision",
         name.as_str(),
     );
-    deed.after = Some(json!({"revision": revision.number, "digest": digest}).to_string());
+    let after = json!({"revision": revision.number, "digest": digest, "dropped": dropped});
+    deed.after = Some(after.to_string());
     deed.record(state).await?;
     Ok((revision, false))
 }

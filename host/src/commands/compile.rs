@@ -14,8 +14,8 @@ use crate::worker::COMPILE_INPUT_MAX;
 /// Exit code for a rejected component.
 const REJECTED: u8 = 3;
 
-pub(super) fn run() -> ExitCode {
-    match limited() {
+pub(super) fn run(cpu_seconds: u64) -> ExitCode {
+    match limited(cpu_seconds) {
         Ok(artifact) => match std::io::stdout().write_all(&artifact) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
@@ -30,9 +30,9 @@ pub(super) fn run() -> ExitCode {
 }
 
 /// The artifact; a reason to reject the input; or nothing, when we failed.
-fn limited() -> Result<Vec<u8>, Option<String>> {
+fn limited(cpu_seconds: u64) -> Result<Vec<u8>, Option<String>> {
     // Who started this sees only that it failed, as for any failure of ours.
-    enclose(Inmate::Compiler)
+    enclose(Inmate::Compiler { cpu_seconds })
         .and_then(greenroom_lockdown::Enclosed::seal)
         .map_err(|_| None)?;
     let mut component = Vec::new();

@@ -62,6 +62,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         wakes,
         workers: (config.workers > 0).then(|| Arc::clone(&supervisor)),
         reserved_processors: reserved_names(),
+        quotas: config.quotas,
     };
     let address = listener.local_addr()?;
     let router = api::router(parts.clone());

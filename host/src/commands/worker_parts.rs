@@ -44,7 +44,7 @@ pub(super) fn assemble(
     let artifacts = Artifacts::new(
         Arc::clone(&storage),
         bundled_code()?,
-        CompileChild::new(program.clone()),
+        CompileChild::new(program.clone(), config.quotas.compile_cpu_seconds),
         data.artifact_key()?,
     );
     let pulse = Pulse::default();
@@ -65,6 +65,7 @@ pub(super) fn assemble(
         describe: children,
         reads,
         artifacts,
+        quotas: config.quotas,
         clock,
         wakes,
         pulse,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::TenantSection;
+use super::{Quotas, TenantSection};
 
 /// The file as written.
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +20,8 @@ pub(super) struct ConfigFile {
     pub(super) file_roots: Vec<PathBuf>,
     /// Networks in CIDR notation that the reader may reach although they are private.
     pub(super) private_networks: Vec<String>,
+    /// What each tenant may have.
+    pub(super) quotas: Quotas,
     pub(super) tenants: BTreeMap<String, TenantSection>,
 }
 
@@ -71,6 +73,8 @@ mod tests {
             "{error}"
         );
         assert_eq!(error.matches("unknown field `lisen`").count(), 1, "{error}");
+        let error = told("[quotas]\nuploads_per_hour = 3");
+        assert!(error.contains("uploads_per_minute"), "{error}");
         let error = told("[tenants.default.catalog]\nlocation = []");
         assert!(error.contains("unknown field `location`"), "{error}");
     }

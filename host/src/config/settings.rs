@@ -9,7 +9,7 @@ use greenroom_reader::Network;
 use thiserror::Error;
 
 use super::file::{self, ConfigFile};
-use super::{ConfigFileError, ServeFlags, TenantSection, WorkerFlags};
+use super::{ConfigFileError, Quotas, ServeFlags, TenantSection, WorkerFlags};
 
 /// Everything the operator decides.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct Config {
     pub file_roots: Vec<PathBuf>,
     /// Private networks that the reader may reach.
     pub private_networks: Vec<Network>,
+    /// What each tenant may have.
+    pub quotas: Quotas,
     /// Tenants and their settings. `default` is always there.
     pub tenants: BTreeMap<TenantName, TenantSection>,
 }
@@ -109,6 +111,7 @@ impl Config {
                 .iter()
                 .map(|text| network(text))
                 .collect::<Result<_, _>>()?,
+            quotas: file.quotas,
             tenants: BTreeMap::new(),
         };
         for (name, section) in file.tenants {

@@ -11,7 +11,7 @@ use greenroom_sandbox::{
 };
 use greenroom_storage::{Blob, BlobKind, Storage};
 use tokio::sync::Mutex;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::CompileChild;
 use super::compile_child::CompileFailure;
@@ -158,11 +158,18 @@ impl Artifacts {
         if Digest::of(&bytes) == *revision {
             Ok(bytes)
         } else {
-            Err("its stored component is damaged: upload it again".to_owned())
+            let reason = "its stored component is damaged: upload it again";
+            let marked = self
+                .storage
+                .mark_damaged(tenant, revision, Some(reason))
+                .await;
+            error!(tenant.id = tenant.0, processor.digest = %revision, ?marked, "a stored component is not what was uploaded");
+            Err(reason.to_owned())
         }
     }
 
-    async fn stored(
+    /// What is stored compiled, if it is authentic and of this revision (s01).
+    pub(crate) async fn stored(
         &self,
         tenant: TenantId,
         revision: &Digest,

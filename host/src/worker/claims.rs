@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use greenroom_model::{Clock, TenantId};
 use greenroom_processing::{Orchestrate, Pipelines, ProcessingError, TenantPipeline, process};
-use greenroom_storage::{Claimed, RunRecord, RunResult, Storage, WorkerId};
+use greenroom_storage::{Claimed, RunCalls, RunRecord, RunResult, Storage, WorkerId};
 use std::collections::HashMap;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -182,6 +182,7 @@ fn ours(claimed: &Claimed, clock: &dyn Clock, reason: &str) -> RunRecord {
         },
         faults: Vec::new(),
         cpu_us: 0,
+        calls: RunCalls::default(),
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use greenroom_model::Digest;
@@ -17,11 +17,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
+use super::compile_death::{self, Death};
+
 /// Largest component, in bytes (DESIGN §3.2).
 pub const COMPILE_INPUT_MAX: usize = 32 * 1024 * 1024;
 /// Most a child may answer, in bytes; compiled code is 3–6 times its component.
 const OUTPUT_MAX: u64 = 256 * 1024 * 1024;
-/// Wall-clock time of a child; its own CPU limit is 60 s.
+/// Most that is kept of what a child says when it dies, in bytes.
+const LAST_WORDS_MAX: u64 = 4 * 1024;
+/// Wall-clock time of a child, whatever CPU time it was given.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Exit code of a child that rejects its input and says why.
 pub(crate) const REJECTED: i32 = 3;
@@ -29,6 +33,7 @@ pub(crate) const REJECTED: i32 = 3;
 /// Starts compile children, one at a time.
 pub struct CompileChild {
     program: OsString,
+    cpu_seconds: u32,
     one: Semaphore,
 }
 
@@ -44,10 +49,11 @@ pub(crate) enum CompileFailure {
 }
 
 impl CompileChild {
-    /// Children are `program compile`.
-    pub fn new(program: OsString) -> Self {
+    /// Children are `program compile`, each with that much CPU time.
+    pub fn new(program: OsString, cpu_seconds: u32) -> Self {
         Self {
             program,
+            cpu_seconds,
             one: Semaphore::new(1),
         }
     }
@@ -68,24 +74,31 @@ impl CompileChild {
             .map_err(|error| failed("wait for the compiler", &error))?;
         let mut child = Command::new(&self.program)
             .arg("compile")
+            .arg(format!("--cpu-seconds={}", self.cpu_seconds))
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| failed("start the compiler", &error))?;
-        let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+        let began = Instant::now();
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(mut input), Some(output), Some(errors)) = pipes else {
             return Err(CompileFailure::Failed(
                 "the compiler has no pipe".to_owned(),
             ));
         };
-        let mut answer = Vec::new();
+        let (mut answer, mut last_words) = (Vec::new(), Vec::new());
         let exchange = async {
             // A child that dies early closes the pipe; its exit status says why.
             let _ = input.write_all(&component).await;
             drop(input);
-            output.take(OUTPUT_MAX).read_to_end(&mut answer).await?;
+            let (mut output, mut errors) = (output.take(OUTPUT_MAX), errors.take(LAST_WORDS_MAX));
+            tokio::try_join!(
+                output.read_to_end(&mut answer),
+                errors.read_to_end(&mut last_words)
+            )?;
             child.wait().await
         };
         match tokio::time::timeout(PATIENCE, exchange).await {
@@ -94,12 +107,15 @@ impl CompileChild {
             Ok(Ok(status)) if status.code() == Some(REJECTED) => Err(CompileFailure::Rejected(
                 String::from_utf8_lossy(&answer).into_owned(),
             )),
-            Ok(Ok(status)) => Err(CompileFailure::Rejected(format!(
-                "compiling it took more than 60 s of CPU or 2 GiB of memory ({status}): make it smaller or simpler"
-            ))),
+            Ok(Ok(status)) => Err(compile_death::failure(&Death {
+                status,
+                last_words: &last_words,
+                lived: began.elapsed(),
+                cpu_seconds: self.cpu_seconds,
+            })),
             Ok(Err(error)) => Err(failed("talk to the compiler", &error)),
             Err(_) => Err(CompileFailure::Rejected(format!(
-                "compiling it took more than {} s: make it smaller or simpler",
+                "compiling it took longer than {} s, which is the limit whatever the machine does: make it smaller or simpler",
                 PATIENCE.as_secs()
             ))),
         }

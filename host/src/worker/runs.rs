@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
-use greenroom_model::{Clock, Diagnostic, Entity, LocationRef, Presence, ProcessorName};
+use greenroom_model::{Clock, Diagnostic, Entity, LocationRef, Presence};
 use greenroom_processing::{
     DryRunError, Orchestrate, Pipelines, dry_run_location, validate_entity,
 };
-use greenroom_storage::{RevisionState, Run, RunKind, Storage, WorkerId};
+use greenroom_storage::{Run, RunKind, Storage, WorkerId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tracing::warn;
 
+use super::StoredReads;
 use super::claims::chain;
-use super::inspection::inspect;
 use super::loops::wait_for_work;
-use super::{Artifacts, Describe, StoredReads};
 use crate::lifecycle::Stopping;
 use crate::supervisor::Wakes;
 
@@ -27,9 +26,7 @@ pub(crate) struct RunLoop {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) pipelines: Arc<Pipelines>,
     pub(crate) orchestrate: Arc<dyn Orchestrate>,
-    pub(crate) describe: Arc<dyn Describe>,
     pub(crate) reads: Arc<StoredReads>,
-    pub(crate) artifacts: Arc<Artifacts>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) worker: WorkerId,
     pub(crate) wakes: Wakes,
@@ -47,12 +44,6 @@ struct DryRunRequest {
     target: String,
     #[serde(default)]
     presence: Presence,
-}
-
-#[derive(Deserialize)]
-struct InspectRequest {
-    processor: String,
-    revision: u32,
 }
 
 impl RunLoop {
@@ -101,7 +92,8 @@ impl RunLoop {
         let result = match run.kind {
             RunKind::ValidateEntity => self.validate(&run).await,
             RunKind::DryRunLocation => self.dry_run(&run).await,
-            RunKind::InspectRevision => self.inspect(&run).await,
+            // Claimed by the compile queue alone.
+            RunKind::InspectRevision => Err("an inspection among other runs".to_owned()),
             RunKind::DryRunRevision => self.dry_run_revision(&run).await,
             RunKind::PreviewRevision => self.preview_revision(&run).await,
         };
@@ -190,30 +182,6 @@ impl RunLoop {
             }
             Err(error) => failed(error),
         }
-    }
-
-    async fn inspect(&self, run: &Run) -> Result<Value, String> {
-        let request: InspectRequest =
-            serde_json::from_str(&run.request).map_err(|error| error.to_string())?;
-        let processor =
-            ProcessorName::parse(&request.processor).map_err(|error| error.to_string())?;
-        let state = inspect(
-            &self.artifacts,
-            &*self.describe,
-            &*self.storage,
-            run.tenant,
-            &processor,
-            request.revision,
-        )
-        .await?;
-        Ok(match state {
-            Some(RevisionState::Ready { .. }) => json!({"state": "ready"}),
-            Some(RevisionState::Rejected { reason }) => {
-                json!({"state": "rejected", "reason": reason})
-            }
-            Some(RevisionState::Inspecting) => json!({"state": "inspecting"}),
-            None => json!({"state": "rejected", "reason": "the revision was deleted meanwhile"}),
-        })
     }
 }
 

@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use greenroom_model::Clock;
-use greenroom_processing::{Orchestrate, Pipelines, stitch_batch};
+use greenroom_processing::{Orchestrate, Pipelines, start_canaries, stitch_batch};
 use greenroom_storage::{Storage, WorkerId};
 use tokio::sync::{Notify, mpsc};
 use tracing::{error, info, warn};
 
-use super::claims::ClaimLoop;
+use super::claims::{ClaimLoop, chain};
+use super::compile_queue::CompileQueue;
 use super::loops::wait_for_work;
 use super::recorder::record;
 use super::revalidation::revalidate;
 use super::runs::RunLoop;
 use super::{Artifacts, Describe, StoredReads};
+use crate::config::Quotas;
 use crate::lifecycle::{Lifecycle, Stopping};
 use crate::supervisor::{Pulse, Wakes};
 
@@ -22,6 +24,8 @@ use crate::supervisor::{Pulse, Wakes};
 const RENEW: Duration = Duration::from_secs(3);
 /// How often orphan checks are looked at.
 const ORPHANS: Duration = Duration::from_secs(1);
+/// How often canaries are started and ended: an author waits for the verdict.
+const CANARIES: Duration = Duration::from_millis(250);
 /// How often rows past their retention are removed.
 const SWEEP: Duration = Duration::from_secs(600);
 /// Refs stitched together.
@@ -45,6 +49,8 @@ pub struct WorkerParts {
     pub reads: Arc<StoredReads>,
     /// Compiled code.
     pub artifacts: Arc<Artifacts>,
+    /// What each tenant may have.
+    pub quotas: Quotas,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Wake-ups from and to the API.
@@ -103,19 +109,33 @@ impl Worker {
             parts.wakes.clone(),
             lifecycle.stopping(),
         ));
+        lifecycle.spawn(tend_canaries(
+            Arc::clone(storage),
+            Arc::clone(&parts.pipelines),
+            parts.wakes.clone(),
+            lifecycle.stopping(),
+        ));
         lifecycle.spawn(sweep(Arc::clone(storage), lifecycle.stopping()));
         let runs = RunLoop {
             storage: Arc::clone(storage),
             pipelines: Arc::clone(&parts.pipelines),
             orchestrate: Arc::clone(&parts.orchestrate),
-            describe: parts.describe,
             reads: Arc::clone(&parts.reads),
-            artifacts: Arc::clone(&parts.artifacts),
             clock: Arc::clone(&parts.clock),
             worker: id.clone(),
             wakes: parts.wakes.clone(),
         };
         lifecycle.spawn(runs.run(lifecycle.stopping()));
+        let uploads = CompileQueue {
+            storage: Arc::clone(storage),
+            artifacts: Arc::clone(&parts.artifacts),
+            describe: parts.describe,
+            quotas: parts.quotas,
+            clock: Arc::clone(&parts.clock),
+            worker: id.clone(),
+            wakes: parts.wakes.clone(),
+        };
+        lifecycle.spawn(uploads.run(lifecycle.stopping()));
         let claims = ClaimLoop {
             storage: Arc::clone(storage),
             pipelines: parts.pipelines,
@@ -198,6 +218,34 @@ async fn check_orphans(storage: Arc<dyn Storage>, wakes: Wakes, mut stopping: St
         tokio::select! {
             () = stopping.wait() => return,
             () = tokio::time::sleep(ORPHANS) => {}
+        }
+    }
+}
+
+/// Starts canaries that wait for their entities and ends those whose time has come.
+async fn tend_canaries(
+    storage: Arc<dyn Storage>,
+    pipelines: Arc<Pipelines>,
+    wakes: Wakes,
+    mut stopping: Stopping,
+) {
+    loop {
+        match start_canaries(&*storage, &pipelines).await {
+            Ok(0) => {}
+            Ok(started) => info!(started, "canaries of activations"),
+            Err(error) => warn!(error = chain(&error), "could not start canaries"),
+        }
+        match storage.end_canaries().await {
+            Ok(0) => {}
+            Ok(ended) => {
+                info!(ended, "canaries ended by their time");
+                wakes.outgoing.notify_one();
+            }
+            Err(error) => warn!(%error, "could not end canaries"),
+        }
+        tokio::select! {
+            () = stopping.wait() => return,
+            () = tokio::time::sleep(CANARIES) => {}
         }
     }
 }

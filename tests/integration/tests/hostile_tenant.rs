@@ -164,7 +164,9 @@ async fn enter(operator: &Client) -> Client {
 
 async fn upload(hostile: &Client, attack: &Attack) {
     let processor = processor_path(attack);
-    hostile.put(&processor, &json!({})).await.ok();
+    // Automatic quarantine would end an attack on the entities of the wave before; this is about what it costs others.
+    let manual = json!({"quarantine": "manual"});
+    hostile.put(&processor, &manual).await.ok();
     let bytes = std::fs::read(attack.component).expect("the program is built");
     let path = format!("{processor}/revisions");
     let revision = hostile.upload(&path, bytes).await.ok();

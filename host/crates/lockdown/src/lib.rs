@@ -34,8 +34,11 @@ pub enum Inmate {
     /// Runs guests for as long as its worker lives. Descriptors 0 (a socket to the worker), 1 (notes shared with it) and
     /// 2 (last words) are its own.
     Guests,
-    /// Compiles one component and exits: standard input and output, 60 s of CPU, 2 GiB of memory (DESIGN §3.2).
-    Compiler,
+    /// Compiles one component and exits: standard input and output, 2 GiB of memory (DESIGN §3.2).
+    Compiler {
+        /// CPU time it may use, in seconds; the kernel ends it there.
+        cpu_seconds: u64,
+    },
 }
 
 /// A process that owns nothing but its three descriptors and can still make any system call.

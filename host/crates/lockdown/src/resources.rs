@@ -10,8 +10,6 @@ use crate::{Inmate, LockdownError};
 
 /// Address space of a compiler, in bytes (DESIGN §3.2).
 const COMPILER_MEMORY_BYTES: u64 = 2 * 1024 * 1024 * 1024;
-/// CPU time of a compiler, in seconds (DESIGN §3.2).
-const COMPILER_CPU_SECONDS: u64 = 60;
 /// Largest file of a process that runs guests: an image of initial memory, which the engine keeps as a memory file and of
 /// which inspection allows 64 MiB.
 const IMAGE_BYTES: u64 = 80 * 1024 * 1024;
@@ -55,10 +53,10 @@ pub(crate) fn limit(inmate: Inmate) -> Result<(), LockdownError> {
             let allowed = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
             set("descriptors", Resource::Nofile, DESCRIPTORS.min(allowed))
         }
-        Inmate::Compiler => {
+        Inmate::Compiler { cpu_seconds } => {
             set("file sizes", Resource::Fsize, 0)?;
             set("memory", Resource::As, COMPILER_MEMORY_BYTES)?;
-            set("CPU time", Resource::Cpu, COMPILER_CPU_SECONDS)
+            set("CPU time", Resource::Cpu, cpu_seconds)
         }
     }
 }

@@ -175,7 +175,7 @@ fn main() -> ExitCode {
 fn stand_in(arguments: &[String]) -> ExitCode {
     let (inmate, sealed, attempt) = (&arguments[2], &arguments[3], &arguments[4]);
     let inmate = match inmate.as_str() {
-        "compiler" => Inmate::Compiler,
+        "compiler" => Inmate::Compiler { cpu_seconds: 60 },
         _ => Inmate::Guests,
     };
     let told = Told {

@@ -60,6 +60,7 @@ pub(crate) fn call(
         }
         let called = calls.call(&processor.revision, &made.call, &limits, seed)?;
         state.calls += 1;
+        *state.called.entry(processor.name.clone()).or_default() += 1;
         state.cpu_us = state.cpu_us.saturating_add(called.report.cpu_us);
         state.step.charge(&called.report);
         if state.observe.as_ref() == Some(&processor.name) {

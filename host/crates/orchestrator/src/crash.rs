@@ -1,6 +1,8 @@
 //! The outcome of a run whose processor took its process down, twice alone (DESIGN §3.3). Nobody is left to say it but
 //! the worker, who knows the call from having been told before it was made.
 
+use std::collections::BTreeMap;
+
 use greenroom_model::{Entity, Stage};
 use greenroom_sandbox::{CallLimits, CallReport, FaultKind, GuestFault, StageCall};
 
@@ -42,6 +44,7 @@ pub fn crashed(
         trace: Vec::new(),
         cpu_us: 0,
         calls: 1,
+        called: BTreeMap::from([(processor.name.clone(), 1)]),
         due_ms: None,
         observed: Observed::default(),
     }

@@ -22,6 +22,8 @@ pub struct Outcome {
     pub cpu_us: u64,
     /// Number of guest calls.
     pub calls: u32,
+    /// The same, by processor.
+    pub called: BTreeMap<ProcessorName, u32>,
     /// When the entity is due again because a processor knows the time: milliseconds since the Unix epoch.
     pub due_ms: Option<u64>,
     /// The calls of the processor that the job observes.

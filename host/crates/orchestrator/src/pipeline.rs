@@ -41,6 +41,13 @@ pub struct PipelineProcessor {
     pub grants_digest: Digest,
 }
 
+impl PipelineProcessor {
+    /// Whether it is called for an unprocessed entity.
+    pub fn matches(&self, entity: &Entity) -> bool {
+        matches(&self.descriptor.subscription, entity)
+    }
+}
+
 impl Pipeline {
     /// The processors that are called for an unprocessed entity: those with a matcher that it satisfies. Judged once a
     /// run, against the unprocessed entity (DESIGN §2).
@@ -51,7 +58,7 @@ impl Pipeline {
         self.processors
             .iter()
             .enumerate()
-            .filter(|(_, processor)| matches(&processor.descriptor.subscription, entity))
+            .filter(|(_, processor)| processor.matches(entity))
     }
 
     /// The source-code hosts as URL arithmetic takes them.

@@ -44,6 +44,7 @@ pub fn start(
             trace: Vec::new(),
             cpu_us: 0,
             calls: 0,
+            called: Default::default(),
             due_ms: None,
             observed: Observed::default(),
         }))),
@@ -109,6 +110,7 @@ fn prepare(job: Job, pipeline: &Pipeline) -> Result<Suspended, Diagnostic> {
         calls: 0,
         observe: job.observe,
         observed: Observed::default(),
+        called: Default::default(),
     })
 }
 
@@ -348,6 +350,7 @@ fn outcome(mut state: Suspended, due_ms: Option<u64>, verdict: Verdict) -> Outco
         trace: state.trace,
         cpu_us: state.cpu_us,
         calls: state.calls,
+        called: state.called,
         due_ms,
         observed: state.observed,
     }

@@ -42,6 +42,8 @@ pub struct Suspended {
     pub(crate) may_pass: bool,
     pub(crate) cpu_us: u64,
     pub(crate) calls: u32,
+    /// The same, by processor.
+    pub(crate) called: BTreeMap<ProcessorName, u32>,
     pub(crate) observe: Option<ProcessorName>,
     pub(crate) observed: Observed,
 }

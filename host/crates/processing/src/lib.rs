@@ -7,6 +7,7 @@
 //!
 //! Runs are idempotent: a run that is repeated, in whole or from any point, records the same.
 
+mod canary;
 mod diff;
 mod drive;
 mod dry_run;
@@ -23,6 +24,7 @@ mod settings;
 mod stitch;
 mod stitcher;
 
+pub use canary::start_canaries;
 pub use diff::{Change, ChangeKind, diff};
 pub use drive::Ports;
 pub use dry_run::{DryRunOutcome, DryRunReport, dry_run};

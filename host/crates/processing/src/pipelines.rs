@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use greenroom_model::{Digest, ProcessorName, TenantId};
+use greenroom_model::{Digest, Entity, ProcessorName, TenantId};
 use greenroom_orchestrator::{CallLimits, Descriptor, Pipeline, PipelineProcessor};
 use greenroom_storage::{Processor, Revision, RevisionState, Storage};
 
@@ -46,6 +46,8 @@ pub struct TenantPipeline {
     pub pipeline: Pipeline,
     /// What each processor may read; one that is missing has [`Grant::Location`].
     pub grants: HashMap<ProcessorName, Vec<Grant>>,
+    /// Processors that are not called, and whose entities keep their last good state (DESIGN §3.3).
+    pub held: Vec<PipelineProcessor>,
     /// The tenant's settings.
     pub config: TenantConfig,
     /// Seeds its guests' randomness.
@@ -67,6 +69,19 @@ pub enum Instead {
         /// The configuration; that of the settings if none.
         config: Option<serde_json::Value>,
     },
+}
+
+impl TenantPipeline {
+    /// The processor that keeps an unprocessed entity from being run, if one does.
+    pub fn held_for(&self, entity: &Entity) -> Option<&ProcessorName> {
+        let holds = self.held.iter().find(|held| held.matches(entity));
+        holds.map(|held| &held.name)
+    }
+
+    /// Whether a processor is the tenant's, and not one that ships with the host.
+    pub fn is_tenants_own(&self, name: &ProcessorName) -> bool {
+        self.grants.contains_key(name)
+    }
 }
 
 /// The pipelines of all tenants.
@@ -135,13 +150,20 @@ impl Pipelines {
                 Some(number) => self.storage.find_revision(tenant, name, number).await?,
                 None => None,
             };
-            let ready = |one: &Revision| matches!(one.state, RevisionState::Ready { .. });
-            let Some(revision) = revision.filter(ready) else {
+            // As in the tenant's own pipeline, the current one runs damaged while it is compiled.
+            let runs = |one: &Revision| match one.state {
+                RevisionState::Ready { .. } => true,
+                RevisionState::Damaged { .. } => processor.current == Some(one.number),
+                RevisionState::Inspecting | RevisionState::Rejected { .. } => false,
+            };
+            let Some(revision) = revision.filter(runs) else {
                 return Ok(None);
             };
             if config.is_some() {
                 processor.settings.config = config;
             }
+            // Whoever asks for a revision wants to see it run, and so its quarantine lifted.
+            processor.held = false;
             let place = own.partition_point(|(other, _)| other.name < *name);
             own.insert(place, (processor, revision));
         }
@@ -175,9 +197,14 @@ impl Pipelines {
     ) -> Result<TenantPipeline, ProcessingError> {
         let mut processors: Vec<PipelineProcessor> = self.bundled.iter().map(bundled).collect();
         let mut grants = HashMap::new();
+        let mut held = Vec::new();
         for (processor, revision) in own {
             grants.insert(processor.name.clone(), grants_of(&processor));
-            processors.extend(tenants_own(processor, revision)?);
+            let place = match processor.held {
+                true => &mut held,
+                false => &mut processors,
+            };
+            place.extend(tenants_own(processor, revision)?);
         }
         processors.sort_by_key(|processor| processor.descriptor.priority);
         Ok(TenantPipeline {
@@ -190,6 +217,7 @@ impl Pipelines {
                 settings_digest: config.digest(),
             },
             grants,
+            held,
             config,
             secret,
             version,
@@ -223,7 +251,10 @@ fn tenants_own(
     processor: Processor,
     revision: Revision,
 ) -> Result<Option<PipelineProcessor>, ProcessingError> {
-    let RevisionState::Ready { descriptor } = revision.state else {
+    // A damaged one may still be compiled; where it is not, its entities wait.
+    let (RevisionState::Ready { descriptor } | RevisionState::Damaged { descriptor, .. }) =
+        revision.state
+    else {
         return Ok(None);
     };
     let mut descriptor: Descriptor =

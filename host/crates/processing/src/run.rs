@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use greenroom_model::{Clock, Entity, ProcessorName};
+use greenroom_model::{Clock, Diagnostic, Digest, Entity, ProcessorName, Stage};
 use greenroom_orchestrator::{Job, Step, outcome_digest};
-use greenroom_storage::{Claimed, RunRecord, RunResult, Storage, TracedRead};
+use greenroom_storage::{
+    CallsMade, Claimed, Failure, RunCalls, RunRecord, RunResult, Storage, TracedRead,
+};
 
 use crate::record::{backoff, fault_record, result};
 use crate::{Orchestrate, ProcessingError, ReadAnswer, ReadSource, TenantPipeline, Wanted, memo};
@@ -36,7 +38,12 @@ pub async fn process(
         result,
         faults,
         cpu_us,
+        calls: RunCalls::default(),
     };
+
+    if let Some(name) = entity.as_ref().and_then(|entity| pipeline.held_for(entity)) {
+        return Ok(record(held(name), Vec::new(), 0));
+    }
 
     if fixed.is(claimed.memo.as_ref(), &claimed.trace) && reads_unchanged(&claimed, storage).await?
     {
@@ -102,11 +109,56 @@ pub async fn process(
         })
         .collect();
     let cpu_us = outcome.cpu_us;
-    Ok(record(
-        result(&claimed, outcome, &fixed, keys, clock.now()),
-        faults,
-        cpu_us,
-    ))
+    let calls = RunCalls {
+        unprocessed: Some(Digest::of(claimed.unprocessed.as_bytes())),
+        made: entity.map_or_else(Vec::new, |entity| {
+            calls_made(pipeline, &entity, &outcome.called)
+        }),
+    };
+    Ok(RunRecord {
+        calls,
+        ..record(
+            result(&claimed, outcome, &fixed, keys, clock.now()),
+            faults,
+            cpu_us,
+        )
+    })
+}
+
+/// The tenant's own processors that matched, with their calls.
+fn calls_made(
+    pipeline: &TenantPipeline,
+    entity: &Entity,
+    called: &BTreeMap<ProcessorName, u32>,
+) -> Vec<CallsMade> {
+    pipeline
+        .pipeline
+        .matching(entity)
+        .filter(|(_, processor)| pipeline.is_tenants_own(&processor.name))
+        .map(|(_, processor)| CallsMade {
+            processor: processor.name.clone(),
+            revision: processor.revision,
+            calls: called.get(&processor.name).copied().unwrap_or(0),
+        })
+        .collect()
+}
+
+/// A run that is not made: the entity's last good state was made with a processor that is not called at present.
+fn held(name: &ProcessorName) -> RunResult {
+    let message = format!(
+        "Processor {name} is quarantined and no revision of it is left to go back to: the entity keeps its last good state until a revision is activated"
+    );
+    RunResult::Rejected(Box::new(Failure {
+        diagnostics: vec![
+            Diagnostic::error("ServiceUnavailableError", message)
+                .at_stage(Stage::PreProcess)
+                .from_processor(name.as_str()),
+        ],
+        memo: None,
+        trace: Vec::new(),
+        retry_at: None,
+        dead_letter: false,
+    }))
 }
 
 /// Whether every read of the last run is stored with the digest it then had.

@@ -9,6 +9,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::bindings::v0_1::CatalogProcessorPre;
+use crate::contract::check_functions;
 use crate::debug_sections::without_debug_sections;
 use crate::engine::{MAX_MEMORIES, MAX_TABLES};
 use crate::imports::new_linker;
@@ -120,6 +121,7 @@ impl Compiler {
         let pre = linker
             .instantiate_pre(component)
             .map_err(|error| Rejection::Contract(shown(&error)))?;
+        check_functions(&self.engine, component)?;
         CatalogProcessorPre::new(pre).map_err(|error| Rejection::Contract(shown(&error)))?;
         Ok(())
     }

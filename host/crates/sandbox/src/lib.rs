@@ -16,6 +16,7 @@ mod bindings;
 mod checked_json;
 mod classify;
 mod compile;
+mod contract;
 mod convert_answer;
 mod convert_descriptor;
 mod convert_request;

@@ -8,29 +8,13 @@ use rusqlite::{Row, params};
 use crate::damage::{timestamp, value};
 use crate::sqlite_storage::SqliteStorage;
 use crate::statement;
+use crate::writer::WriteTx;
 
 #[async_trait]
 impl AuditLog for SqliteStorage {
     async fn append_audit(&self, entry: AuditEntry) -> Result<(), StorageError> {
-        self.write("append to the audit log", move |tx| {
-            let now = tx.now_ms();
-            tx.run(
-                "INSERT INTO audit (at, about_tenant, actor, action, subject, remote, before, after)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                params![
-                    now,
-                    entry.tenant.map(|tenant| tenant.0),
-                    entry.actor,
-                    entry.action,
-                    entry.subject,
-                    entry.remote,
-                    entry.before,
-                    entry.after,
-                ],
-            )?;
-            Ok(())
-        })
-        .await
+        self.write("append to the audit log", move |tx| append(tx, &entry))
+            .await
     }
 
     async fn list_audit(
@@ -56,6 +40,26 @@ impl AuditLog for SqliteStorage {
         })
         .await
     }
+}
+
+/// Appends a record inside a transaction that has something to tell.
+pub(crate) fn append(tx: &mut WriteTx<'_>, entry: &AuditEntry) -> rusqlite::Result<()> {
+    let now = tx.now_ms();
+    tx.run(
+        "INSERT INTO audit (at, about_tenant, actor, action, subject, remote, before, after)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            now,
+            entry.tenant.map(|tenant| tenant.0),
+            entry.actor,
+            entry.action,
+            entry.subject,
+            entry.remote,
+            entry.before,
+            entry.after,
+        ],
+    )?;
+    Ok(())
 }
 
 fn read_entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {

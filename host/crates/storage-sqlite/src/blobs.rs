@@ -157,6 +157,38 @@ impl SqliteStorage {
     }
 }
 
+/// Removes a component's bytes and artifacts at once, unless a revision of the tenant names them.
+pub(crate) fn drop_unnamed(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    component: &Digest,
+) -> rusqlite::Result<()> {
+    let engines: Vec<String> = statement::all(
+        tx,
+        "SELECT engine FROM blobs b WHERE tenant_id = ?1 AND digest = ?2
+           AND NOT EXISTS (SELECT 1 FROM processor_revisions r
+                           WHERE r.tenant_id = b.tenant_id AND r.digest = b.digest)",
+        params![tenant.0, component.as_bytes()],
+        |row| value(row, 0, "blobs.engine"),
+    )?;
+    for engine in engines {
+        let blob = Blob {
+            kind: if engine.is_empty() {
+                BlobKind::Component
+            } else {
+                BlobKind::Artifact(engine.clone())
+            },
+            digest: *component,
+        };
+        unpublish(tx, tenant, &blob)?;
+        tx.run(
+            "DELETE FROM blobs WHERE tenant_id = ?1 AND digest = ?2 AND engine = ?3",
+            params![tenant.0, component.as_bytes(), engine],
+        )?;
+    }
+    Ok(())
+}
+
 fn engine(kind: &BlobKind) -> &str {
     match kind {
         BlobKind::Component => "",

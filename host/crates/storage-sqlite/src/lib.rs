@@ -15,10 +15,12 @@ mod sqlite_storage;
 mod statement;
 mod writer;
 
+mod activations;
 mod audit;
 mod blobs;
 mod changes;
 mod faults;
+mod inspections;
 mod maintenance;
 mod processors;
 mod reads;

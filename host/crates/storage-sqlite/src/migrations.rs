@@ -17,6 +17,10 @@ const MIGRATIONS: &[&[&str]] = &[
         include_str!("../migrations/0001_queue.sql"),
     ],
     &[include_str!("../migrations/0002_settings.sql")],
+    &[
+        include_str!("../migrations/0003_activations.sql"),
+        include_str!("../migrations/0003_compilations.sql"),
+    ],
 ];
 
 /// The newest version this binary knows.

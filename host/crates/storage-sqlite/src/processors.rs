@@ -11,6 +11,7 @@ use greenroom_storage::{
 };
 use rusqlite::{Connection, Row, params};
 
+use crate::activations;
 use crate::blobs;
 use crate::damage::{damaged, json, timestamp, to_json, value};
 use crate::revisions;
@@ -75,7 +76,9 @@ impl ProcessorRepository for SqliteStorage {
                 return Ok(SettingsPut::Put(known.settings_version));
             }
             pipeline_changed(tx, tenant)?;
-            put_settings(tx, tenant, &name, &settings).map(SettingsPut::Put)
+            let version = put_settings(tx, tenant, &name, &settings)?;
+            activations::settings_changed(tx, tenant, &name, &known.settings, &settings)?;
+            Ok(SettingsPut::Put(version))
         })
         .await
     }
@@ -104,6 +107,7 @@ impl ProcessorRepository for SqliteStorage {
                 "DELETE FROM faults WHERE tenant_id = ?1 AND processor = ?2",
                 key,
             )?;
+            activations::forget(tx, tenant, &name)?;
             pipeline_changed(tx, tenant)?;
             Ok(true)
         })
@@ -136,18 +140,52 @@ impl ProcessorRepository for SqliteStorage {
         let added = self
             .write("publish a revision", move |tx| {
                 let added = revisions::add(tx, tenant, &name, digest, bytes)?;
-                if matches!(added, Some(NewRevision::Added(_))) {
+                let store = |tx: &mut WriteTx<'_>| {
                     let kind = BlobKind::Component;
                     let content = (bytes, digest);
-                    blobs::publish(tx, tenant, &Blob { kind, digest }, &upload.0, content)?;
-                } else {
-                    blobs::drop_upload(tx, tenant, &upload)?;
+                    blobs::publish(tx, tenant, &Blob { kind, digest }, &upload.0, content)
+                };
+                match added {
+                    Some(NewRevision::Added(_)) => store(tx)?,
+                    Some(NewRevision::Known(known)) if known.state.is_damaged() => {
+                        store(tx)?;
+                        revisions::mark_damaged(tx, tenant, digest, None)?;
+                        let healed = revisions::find(tx, tenant, &name, known.number)?;
+                        return Ok(healed.map(NewRevision::Known));
+                    }
+                    _ => blobs::drop_upload(tx, tenant, &upload)?,
                 }
                 Ok(added)
             })
             .await?;
         self.sweep_replaced_blobs().await?;
         Ok(added)
+    }
+
+    async fn drop_old_revisions(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        keep: u32,
+    ) -> Result<Vec<u32>, StorageError> {
+        let name = name.clone();
+        self.write("drop old revisions", move |tx| {
+            revisions::drop_old(tx, tenant, &name, keep)
+        })
+        .await
+    }
+
+    async fn mark_damaged(
+        &self,
+        tenant: TenantId,
+        digest: &Digest,
+        reason: Option<&str>,
+    ) -> Result<u64, StorageError> {
+        let (digest, reason) = (*digest, reason.map(str::to_owned));
+        self.write("mark a revision", move |tx| {
+            revisions::mark_damaged(tx, tenant, digest, reason.as_deref())
+        })
+        .await
     }
 
     async fn list_revisions(
@@ -197,7 +235,7 @@ impl ProcessorRepository for SqliteStorage {
     ) -> Result<bool, StorageError> {
         let name = name.clone();
         self.write("activate a revision", move |tx| {
-            activate(tx, tenant, &name, number)
+            activations::activate(tx, tenant, &name, number)
         })
         .await
     }
@@ -211,7 +249,7 @@ impl ProcessorRepository for SqliteStorage {
     ) -> Result<bool, StorageError> {
         let name = name.clone();
         self.write("activate a revision with a configuration", move |tx| {
-            if !activate(tx, tenant, &name, number)? {
+            if !activations::activate(tx, tenant, &name, number)? {
                 return Ok(false);
             }
             let Some(processor) = find(tx, tenant, &name)? else {
@@ -311,6 +349,7 @@ fn create(
         settings,
         settings_version,
         current: None,
+        held: false,
         created_at: now,
     })
 }
@@ -330,31 +369,16 @@ fn put_settings(
     Ok(version)
 }
 
-/// Makes a ready revision current; `false` if it is not there or not ready.
-fn activate(
-    tx: &mut WriteTx<'_>,
-    tenant: TenantId,
-    name: &ProcessorName,
-    number: u32,
-) -> rusqlite::Result<bool> {
-    if !revisions::mark_activated(tx, tenant, name, number)? {
-        return Ok(false);
-    }
-    tx.run(
-        "UPDATE processors SET current_revision = ?3 WHERE tenant_id = ?1 AND name = ?2",
-        params![tenant.0, name.as_str(), number],
-    )?;
-    pipeline_changed(tx, tenant)?;
-    Ok(true)
-}
-
 fn pipeline_changed(tx: &mut WriteTx<'_>, tenant: TenantId) -> rusqlite::Result<()> {
     raise_pipeline_version(tx, tenant)?;
     enqueue_tenant(tx, tenant, Lane::Bulk)?;
     Ok(())
 }
 
-fn raise_pipeline_version(tx: &mut WriteTx<'_>, tenant: TenantId) -> rusqlite::Result<()> {
+pub(crate) fn raise_pipeline_version(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+) -> rusqlite::Result<()> {
     tx.run(
         "INSERT INTO pipelines (tenant_id, version) VALUES (?1, 1)
          ON CONFLICT (tenant_id) DO UPDATE SET version = version + 1",
@@ -376,7 +400,7 @@ fn pipeline_version(conn: &Connection, tenant: TenantId) -> rusqlite::Result<i64
 fn list(conn: &Connection, tenant: TenantId) -> rusqlite::Result<Vec<Processor>> {
     statement::all(
         conn,
-        "SELECT name, settings, current_revision, created_at, settings_version FROM processors WHERE tenant_id = ?1 ORDER BY name",
+        "SELECT name, settings, current_revision, created_at, settings_version, held FROM processors WHERE tenant_id = ?1 ORDER BY name",
         params![tenant.0],
         read_processor,
     )
@@ -389,7 +413,7 @@ fn find(
 ) -> rusqlite::Result<Option<Processor>> {
     statement::one(
         conn,
-        "SELECT name, settings, current_revision, created_at, settings_version FROM processors WHERE tenant_id = ?1 AND name = ?2",
+        "SELECT name, settings, current_revision, created_at, settings_version, held FROM processors WHERE tenant_id = ?1 AND name = ?2",
         params![tenant.0, name.as_str()],
         read_processor,
     )
@@ -403,5 +427,6 @@ fn read_processor(row: &Row<'_>) -> rusqlite::Result<Processor> {
         current: value(row, 2, "processors.current_revision")?,
         created_at: timestamp(row, 3, "processors.created_at")?,
         settings_version: value(row, 4, "processors.settings_version")?,
+        held: value(row, 5, "processors.held")?,
     })
 }

@@ -16,6 +16,7 @@ use greenroom_storage::{
 use rusqlite::params;
 
 use crate::SqliteStorage;
+use crate::activations::{Observed, counts};
 use crate::children::edges::Source;
 use crate::children::{Giver, Placed, place};
 use crate::damage::value;
@@ -218,6 +219,7 @@ fn target(tx: &WriteTx<'_>, claim: &Claim) -> rusqlite::Result<Option<Target>> {
 
 fn batch_of(tx: &mut WriteTx<'_>, jobs: Vec<Job>) -> rusqlite::Result<Vec<Recorded>> {
     let mut account = Account::default();
+    let mut observed = Observed::default();
     let mut outcomes = Vec::with_capacity(jobs.len());
     for job in jobs {
         let claim = &job.record.claim;
@@ -234,11 +236,13 @@ fn batch_of(tx: &mut WriteTx<'_>, jobs: Vec<Job>) -> rusqlite::Result<Vec<Record
             target.held.charged_us,
             job.record.cpu_us,
         );
+        observed.run(tx, &job.record, target.entity_ref.as_str())?;
         let outcome = apply(tx, &job, &target)?;
         finish(tx, claim, outcome)?;
         outcomes.push(Recorded::Applied);
     }
     account.settle(tx)?;
+    observed.settle(tx)?;
     Ok(outcomes)
 }
 
@@ -246,7 +250,7 @@ fn apply(tx: &mut WriteTx<'_>, job: &Job, target: &Target) -> rusqlite::Result<F
     let claim = &job.record.claim;
     match &job.record.result {
         RunResult::Succeeded(success) => {
-            apply_success(tx, claim, target, success, job.accepted.as_deref())
+            apply_success(tx, &job.record, target, success, job.accepted.as_deref())
         }
         RunResult::Rejected(rejected) => failure::apply(tx, claim, target, rejected),
         RunResult::Skipped { due } => {
@@ -264,16 +268,22 @@ fn apply(tx: &mut WriteTx<'_>, job: &Job, target: &Target) -> rusqlite::Result<F
 
 fn apply_success(
     tx: &mut WriteTx<'_>,
-    claim: &Claim,
+    record: &RunRecord,
     target: &Target,
     success: &Success,
     accepted: Option<&[EntityRef]>,
 ) -> rusqlite::Result<Finish> {
+    let claim = &record.claim;
+    // What a later fault on the same bytes is measured by: a result that no fault of a processor had a part in.
+    let good = match record.faults.iter().any(counts) {
+        true => None,
+        false => record.calls.unprocessed,
+    };
     match accepted {
-        Some(accepted) => success::apply(tx, claim, target, success, accepted)?,
+        Some(accepted) => success::apply(tx, claim, target, success, accepted, good)?,
         None => {
             let accepted = place_all(tx, claim, target, &success.children)?;
-            success::apply(tx, claim, target, success, &accepted)?;
+            success::apply(tx, claim, target, success, &accepted, good)?;
         }
     }
     Ok(success

@@ -4,6 +4,7 @@ use greenroom_model::{Digest, ProcessorName, TenantId};
 use greenroom_storage::{NewRevision, Revision, RevisionDeleted, RevisionState};
 use rusqlite::{Connection, Row, params};
 
+use crate::blobs::drop_unnamed;
 use crate::damage::{
     digest, json, optional_timestamp, stored, timestamp, to_json, unsigned, value,
 };
@@ -103,6 +104,76 @@ pub(crate) fn finish_inspection(
     Ok(inspecting)
 }
 
+/// See [`greenroom_storage::ProcessorRepository::drop_old_revisions`].
+pub(crate) fn drop_old(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    name: &ProcessorName,
+    keep: u32,
+) -> rusqlite::Result<Vec<u32>> {
+    let needed = Needed::of(tx, tenant, name)?;
+    let mut revisions = list(tx, tenant, name)?;
+    let mut beyond = revisions.len().saturating_sub(keep as usize);
+    let mut dropped = Vec::new();
+    while let Some(oldest) = revisions.pop()
+        && beyond > 0
+    {
+        let number = oldest.number;
+        let kept = needed.why(number).is_some() || oldest.state == RevisionState::Inspecting;
+        if kept {
+            continue;
+        }
+        tx.run(
+            "DELETE FROM processor_revisions WHERE tenant_id = ?1 AND processor = ?2 AND number = ?3",
+            params![tenant.0, name.as_str(), number],
+        )?;
+        drop_unnamed(tx, tenant, &oldest.digest)?;
+        dropped.push(number);
+        beyond -= 1;
+    }
+    Ok(dropped)
+}
+
+/// See [`greenroom_storage::ProcessorRepository::mark_damaged`].
+pub(crate) fn mark_damaged(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    digest: Digest,
+    reason: Option<&str>,
+) -> rusqlite::Result<u64> {
+    let named = statement::all(
+        tx,
+        "SELECT processor, number, state FROM processor_revisions WHERE tenant_id = ?1 AND digest = ?2",
+        params![tenant.0, digest.as_bytes()],
+        |row| {
+            Ok((
+                value::<String>(row, 0, "processor_revisions.processor")?,
+                value::<u32>(row, 1, "processor_revisions.number")?,
+                json::<RevisionState>(row, 2, "processor_revisions.state")?,
+            ))
+        },
+    )?;
+    let mut marked = 0;
+    for (processor, number, state) in named {
+        let state = match (state, reason) {
+            (RevisionState::Ready { descriptor }, Some(reason)) => RevisionState::Damaged {
+                descriptor,
+                reason: reason.to_owned(),
+            },
+            (RevisionState::Damaged { descriptor, .. }, None) => {
+                RevisionState::Ready { descriptor }
+            }
+            _ => continue,
+        };
+        tx.run(
+            "UPDATE processor_revisions SET state = ?4 WHERE tenant_id = ?1 AND processor = ?2 AND number = ?3",
+            params![tenant.0, processor, number, to_json(&state)?],
+        )?;
+        marked += 1;
+    }
+    Ok(marked)
+}
+
 /// Notes that a ready revision becomes current now; `false` if it is not there or not ready.
 pub(crate) fn mark_activated(
     tx: &mut WriteTx<'_>,
@@ -143,6 +214,63 @@ pub(crate) fn roll_back_target(
         .find(|revision| matches!(revision.state, RevisionState::Ready { .. })))
 }
 
+/// What a quarantine would return to: the ready revision that passed its canary last, other than the current one.
+pub(crate) fn last_passed(
+    conn: &Connection,
+    tenant: TenantId,
+    name: &ProcessorName,
+) -> rusqlite::Result<Option<u32>> {
+    let passed = statement::all(
+        conn,
+        "SELECT number, digest, bytes, state, created_at, activated_at FROM processor_revisions
+         WHERE tenant_id = ?1 AND processor = ?2 AND passed_activation IS NOT NULL
+           AND number IS NOT (SELECT current_revision FROM processors WHERE tenant_id = ?1 AND name = ?2)
+         ORDER BY passed_activation DESC, number DESC",
+        params![tenant.0, name.as_str()],
+        read_revision,
+    )?;
+    let ready = passed
+        .into_iter()
+        .find(|revision| matches!(revision.state, RevisionState::Ready { .. }));
+    Ok(ready.map(|revision| revision.number))
+}
+
+/// The revisions of a processor that neither a request nor a quota deletes.
+struct Needed {
+    current: Option<u32>,
+    returned_to: [Option<u32>; 2],
+}
+
+impl Needed {
+    fn of(conn: &Connection, tenant: TenantId, name: &ProcessorName) -> rusqlite::Result<Self> {
+        let current: Option<Option<u32>> = statement::one(
+            conn,
+            "SELECT current_revision FROM processors WHERE tenant_id = ?1 AND name = ?2",
+            params![tenant.0, name.as_str()],
+            |row| value(row, 0, "processors.current_revision"),
+        )?;
+        let rolls_back_to = roll_back_target(conn, tenant, name)?;
+        Ok(Self {
+            current: current.flatten(),
+            returned_to: [
+                rolls_back_to.map(|revision| revision.number),
+                last_passed(conn, tenant, name)?,
+            ],
+        })
+    }
+
+    /// Why a revision stays, if it does.
+    fn why(&self, number: u32) -> Option<RevisionDeleted> {
+        if self.current == Some(number) {
+            Some(RevisionDeleted::Current)
+        } else if self.returned_to.contains(&Some(number)) {
+            Some(RevisionDeleted::RollBackTarget)
+        } else {
+            None
+        }
+    }
+}
+
 /// Deletes a revision that nothing needs. Its blobs may be another's too: the sweep removes those that no revision names.
 pub(crate) fn delete(
     tx: &mut WriteTx<'_>,
@@ -150,17 +278,8 @@ pub(crate) fn delete(
     name: &ProcessorName,
     number: u32,
 ) -> rusqlite::Result<RevisionDeleted> {
-    let current: Option<Option<u32>> = statement::one(
-        tx,
-        "SELECT current_revision FROM processors WHERE tenant_id = ?1 AND name = ?2",
-        params![tenant.0, name.as_str()],
-        |row| value(row, 0, "processors.current_revision"),
-    )?;
-    if current.flatten() == Some(number) {
-        return Ok(RevisionDeleted::Current);
-    }
-    if roll_back_target(tx, tenant, name)?.is_some_and(|target| target.number == number) {
-        return Ok(RevisionDeleted::RollBackTarget);
+    if let Some(why) = Needed::of(tx, tenant, name)?.why(number) {
+        return Ok(why);
     }
     let deleted = tx.run(
         "DELETE FROM processor_revisions WHERE tenant_id = ?1 AND processor = ?2 AND number = ?3",

@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use greenroom_model::TenantId;
+use greenroom_model::{TenantId, Timestamp};
 use greenroom_storage::{NewRun, Run, RunId, RunKind, RunQueue, RunState, StorageError, WorkerId};
 use rusqlite::{Connection, Row, params};
 
 use crate::damage::{damaged, stored, tenant_id, timestamp, value};
+use crate::inspections;
 use crate::sqlite_storage::SqliteStorage;
 use crate::statement;
 use crate::writer::WriteTx;
@@ -52,6 +53,51 @@ impl RunQueue for SqliteStorage {
         let worker = worker.clone();
         self.write("claim runs", move |tx| claim(tx, &worker, limit as usize))
             .await
+    }
+
+    async fn claim_inspection(
+        &self,
+        worker: &WorkerId,
+        quota_ms: u64,
+    ) -> Result<Option<Run>, StorageError> {
+        const OPERATION: &str = "claim an inspection";
+        // A look on a reader first: mostly there is none, and then no write lock is taken.
+        if !self.read(OPERATION, inspections::any).await? {
+            return Ok(None);
+        }
+        let worker = worker.clone();
+        self.write(OPERATION, move |tx| {
+            inspections::claim(tx, &worker, quota_ms)
+        })
+        .await
+    }
+
+    async fn retry_run(
+        &self,
+        tenant: TenantId,
+        id: &RunId,
+        worker: &WorkerId,
+        not_before: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let (id, worker) = (id.clone(), worker.clone());
+        self.write("give a run back", move |tx| {
+            inspections::retry(tx, tenant, &id, &worker, not_before.0)
+        })
+        .await
+    }
+
+    async fn charge_compilation(&self, tenant: TenantId, cpu_ms: u64) -> Result<(), StorageError> {
+        self.write("charge a compilation", move |tx| {
+            inspections::charge(tx, tenant, cpu_ms)
+        })
+        .await
+    }
+
+    async fn open_runs(&self, tenant: TenantId, kind: RunKind) -> Result<u64, StorageError> {
+        self.read("count open runs", move |conn| {
+            inspections::open(conn, tenant, kind)
+        })
+        .await
     }
 
     async fn finish_run(
@@ -98,12 +144,7 @@ fn create(tx: &mut WriteTx<'_>, tenant: TenantId, run: &NewRun) -> rusqlite::Res
 }
 
 fn claim(tx: &mut WriteTx<'_>, worker: &WorkerId, limit: usize) -> rusqlite::Result<Vec<Run>> {
-    let now = tx.now_ms();
-    tx.run(
-        "UPDATE runs SET state = 'queued', worker_id = NULL WHERE state = 'running'
-           AND worker_id NOT IN (SELECT worker_id FROM workers WHERE expires_at > ?1)",
-        params![now],
-    )?;
+    free_dead(tx)?;
     let mut runs = Vec::new();
     for (tenant, id) in share(oldest_queued(tx, limit)?, limit) {
         tx.run(
@@ -115,6 +156,17 @@ fn claim(tx: &mut WriteTx<'_>, worker: &WorkerId, limit: usize) -> rusqlite::Res
     Ok(runs)
 }
 
+/// Queues the runs of dead workers again.
+pub(crate) fn free_dead(tx: &mut WriteTx<'_>) -> rusqlite::Result<()> {
+    let now = tx.now_ms();
+    tx.run(
+        "UPDATE runs SET state = 'queued', worker_id = NULL WHERE state = 'running'
+           AND worker_id NOT IN (SELECT worker_id FROM workers WHERE expires_at > ?1)",
+        params![now],
+    )?;
+    Ok(())
+}
+
 /// Each tenant's oldest `limit` queued runs, oldest first over all.
 fn oldest_queued(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<(TenantId, RunId)>> {
     statement::all(
@@ -122,7 +174,7 @@ fn oldest_queued(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<(Tenan
         "SELECT tenant_id, run_id FROM (
              SELECT tenant_id, run_id, created_at, rowid AS age,
                     row_number() OVER (PARTITION BY tenant_id ORDER BY created_at, rowid) AS place
-             FROM runs WHERE state = 'queued')
+             FROM runs WHERE state = 'queued' AND kind <> 'inspect-revision')
          WHERE place <= ?1 ORDER BY created_at, age",
         params![stored(limit as u64)],
         |row| {
@@ -146,7 +198,11 @@ fn share(queued: Vec<(TenantId, RunId)>, limit: usize) -> Vec<(TenantId, RunId)>
     first
 }
 
-fn find(conn: &Connection, tenant: TenantId, id: &RunId) -> rusqlite::Result<Option<Run>> {
+pub(crate) fn find(
+    conn: &Connection,
+    tenant: TenantId,
+    id: &RunId,
+) -> rusqlite::Result<Option<Run>> {
     statement::one(
         conn,
         "SELECT tenant_id, run_id, kind, state, request, result, created_at FROM runs
@@ -183,7 +239,7 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
     })
 }
 
-fn kind_text(kind: RunKind) -> &'static str {
+pub(crate) fn kind_text(kind: RunKind) -> &'static str {
     match kind {
         RunKind::ValidateEntity => "validate-entity",
         RunKind::DryRunLocation => "dry-run-location",

@@ -3,6 +3,7 @@
 //! A backend's own test runs it by [`storage_conformance!`](crate::storage_conformance) with a function that opens a new
 //! database and calls the test with it. The tests know nothing of SQL, and time passes only where they turn the clock.
 
+pub mod activations;
 pub mod blobs;
 pub mod changes;
 pub mod entities;
@@ -19,6 +20,7 @@ pub mod runs;
 pub mod stitching;
 pub mod tenants;
 pub mod tokens;
+pub mod trial;
 pub mod unprocessed;
 pub mod work;
 
@@ -103,7 +105,29 @@ macro_rules! storage_conformance {
             an_inspection_ends_once,
             deleting_a_processor_takes_its_revisions,
             a_tenants_processors_are_its_own,
+            a20_old_revisions_are_dropped_but_none_that_is_needed,
+            s03_a_damaged_revision_is_marked_and_healed,
             what_changes_the_pipeline_queues_the_tenant,
+        ]);
+        $crate::storage_conformance!(@group $run, activations, [
+            the_requeue_of_the_rest_waits_for_the_canary,
+            a_canary_runs_what_is_remembered_and_ends_after_ten_minutes,
+            going_back_to_a_revision_that_passed_has_no_canary,
+            c24_ten_regressions_of_a_canary_quarantine,
+            half_of_a_small_canary_quarantines,
+            a_quarantine_returns_once_and_then_holds,
+            a_processor_that_never_passed_is_taken_out,
+            c23_changed_bytes_are_no_regression,
+            c23_changed_documents_are_no_regression,
+            bytes_that_never_were_good_are_poison_and_no_regression,
+            rejected_and_denied_are_no_regression,
+            later_twenty_in_ten_minutes_and_half_of_all_calls,
+            what_ran_under_another_revision_counts_for_nothing,
+            a_lost_claim_counts_for_nothing,
+            a_regression_of_a_canary_is_not_its_neighbours,
+            c24_manual_quarantine_only_tells,
+            a_canary_ends_with_the_next_activation_or_when_disabled,
+            activations_are_forgotten_in_order_and_with_their_processor,
         ]);
         $crate::storage_conformance!(@group $run, revisions, [
             settings_are_replaced_only_at_the_version_they_were_read_at,
@@ -137,6 +161,9 @@ macro_rules! storage_conformance {
             one_tenant_takes_at_most_half_while_others_wait,
             runs_are_kept_for_a_day,
             a_tenant_has_a_bounded_number_of_unfinished_runs,
+            a09_uploads_are_inspected_one_of_a_tenant_and_tenants_in_turn,
+            a09_a_tenant_waits_when_its_hour_is_used_up,
+            an_inspection_is_tried_three_times,
         ]);
         $crate::storage_conformance!(@group $run, faults, [
             a_processor_without_faults_has_none,

@@ -12,6 +12,7 @@
 //! - Ids come in as arguments; nothing here draws a random number but a claim's.
 //! - Pages are keyset pages: `after` is the last key of the page before, `limit` is a bound the caller has checked.
 
+mod activations;
 mod audit;
 mod changes;
 #[cfg(feature = "conformance")]
@@ -32,6 +33,11 @@ mod tenants;
 mod tokens;
 mod work;
 
+pub use activations::{
+    ACTIVATIONS_KEPT, Activation, ActivationRepository, ActivationState, Alarm, CANARY_ENTITIES,
+    CANARY_MS, CANARY_REGRESSIONS, CanaryCandidate, LATER_REGRESSIONS, QuarantineMode,
+    REGRESSIONS_KEPT, Regression, UnpickedCanary,
+};
 pub use audit::{AuditEntry, AuditLog};
 pub use changes::{Change, ChangeKind, ChangeLog, LogPosition};
 pub use entities::{AncestryItem, Deleted, EntityRepository, FinalEntity, RefreshScope};
@@ -49,12 +55,12 @@ pub use processors::{
     Revision, RevisionDeleted, RevisionState, SettingsPut, UploadId,
 };
 pub use reads::{DueRead, ReadKey, ReadRepository, StoredOutcome, StoredRead};
-pub use runs::{NewRun, Run, RunId, RunKind, RunQueue, RunState};
+pub use runs::{INSPECTION_ATTEMPTS, NewRun, Run, RunId, RunKind, RunQueue, RunState};
 pub use stitching::{StitchInput, StitchQueue, Stitched};
 pub use storage::{Maintenance, Storage};
 pub use tenants::{NewTenant, Tenant, TenantRepository, TenantSettings};
 pub use tokens::{NewToken, Scope, Token, TokenRepository};
 pub use work::{
-    Child, Claim, Claimed, Failure, Lane, Recorded, RunRecord, RunResult, Success, TracedRead,
-    WorkQueue, WorkerId, Workers,
+    CallsMade, Child, Claim, Claimed, Failure, Lane, Recorded, RunCalls, RunRecord, RunResult,
+    Success, TracedRead, WorkQueue, WorkerId, Workers,
 };

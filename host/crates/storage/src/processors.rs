@@ -1,5 +1,5 @@
 //! Processors, their immutable revisions, and the blobs that hold component and artifact bytes.
-use crate::StorageError;
+use crate::{QuarantineMode, StorageError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use greenroom_model::{Digest, Matcher, ProcessorName, TenantId, Timestamp};
@@ -21,6 +21,8 @@ pub struct ProcessorSettings {
     pub enabled: bool,
     /// Overrides the descriptor's subscription; an empty list matches every entity.
     pub subscription: Option<Vec<Matcher>>,
+    /// What happens when a revision of it regresses.
+    pub quarantine: QuarantineMode,
 }
 
 impl Default for ProcessorSettings {
@@ -32,6 +34,7 @@ impl Default for ProcessorSettings {
             grants: None,
             enabled: true,
             subscription: None,
+            quarantine: QuarantineMode::Automatic,
         }
     }
 }
@@ -47,6 +50,9 @@ pub struct Processor {
     pub settings_version: i64,
     /// The number of the current revision.
     pub current: Option<u32>,
+    /// Whether it is not called although it has a current revision: that one was returned to by a quarantine and
+    /// regressed itself. What it matches keeps its last good state until a revision is activated.
+    pub held: bool,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -67,6 +73,21 @@ pub enum RevisionState {
         /// What to change.
         reason: String,
     },
+    /// Its stored bytes are not what was uploaded (s03): it cannot be compiled again or activated until they are uploaded
+    /// again.
+    Damaged {
+        /// What `describe` answered, JSON text.
+        descriptor: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+}
+
+impl RevisionState {
+    /// Whether its stored bytes are not what was uploaded.
+    pub fn is_damaged(&self) -> bool {
+        matches!(self, Self::Damaged { .. })
+    }
 }
 
 /// An immutable uploaded component.
@@ -115,7 +136,7 @@ pub enum RevisionDeleted {
     NotFound,
     /// It is current.
     Current,
-    /// It is what a roll-back would go to.
+    /// It is what a roll-back or a quarantine would go to.
     RollBackTarget,
 }
 
@@ -159,7 +180,8 @@ pub trait ProcessorRepository {
         tenant: TenantId,
         name: &ProcessorName,
     ) -> Result<Option<Processor>, StorageError>;
-    /// Replaces the settings and queues the tenant in lane *bulk*; `false` if there is none.
+    /// Replaces the settings and queues the tenant in lane *bulk*; `false` if there is none. Disabling ends a canary, and
+    /// enabling starts one for a current revision that has not passed, so that no canary ends by time without calls.
     async fn put_processor_settings(
         &self,
         tenant: TenantId,
@@ -190,7 +212,8 @@ pub trait ProcessorRepository {
         bytes: u64,
     ) -> Result<Option<NewRevision>, StorageError>;
     /// Publishes an upload as the component of a revision and adds the revision, in one transaction. Bytes the processor
-    /// knows already are dropped; `None`, and the upload dropped, if there is no such processor.
+    /// knows already are dropped, unless its revision of them is damaged: they heal it, and every other of the tenant. `None`,
+    /// and the upload dropped, if there is no such processor.
     async fn publish_revision(
         &self,
         tenant: TenantId,
@@ -199,6 +222,22 @@ pub trait ProcessorRepository {
         digest: &Digest,
         bytes: u64,
     ) -> Result<Option<NewRevision>, StorageError>;
+    /// Drops revisions beyond the newest `keep`, oldest first, but none that is current, that a roll-back or a quarantine
+    /// would return to, or that is being inspected (a20). Answers their numbers; their blobs go with the next sweep.
+    async fn drop_old_revisions(
+        &self,
+        tenant: TenantId,
+        name: &ProcessorName,
+        keep: u32,
+    ) -> Result<Vec<u32>, StorageError>;
+    /// Marks the ready revisions of these bytes as damaged, or with `None` the damaged ones as ready again, because the
+    /// bytes are stored anew. Answers how many.
+    async fn mark_damaged(
+        &self,
+        tenant: TenantId,
+        digest: &Digest,
+        reason: Option<&str>,
+    ) -> Result<u64, StorageError>;
     /// Newest first.
     async fn list_revisions(
         &self,
@@ -220,7 +259,8 @@ pub trait ProcessorRepository {
         number: u32,
         state: RevisionState,
     ) -> Result<bool, StorageError>;
-    /// Makes a ready revision current and queues the tenant in lane *bulk*, in one transaction; `false` if it is not ready.
+    /// Makes a ready revision current, which starts an [`Activation`](crate::Activation); `false` if it is not ready. The
+    /// tenant is queued in lane *bulk* when its canary has ended, or at once for a revision that has passed.
     async fn activate_revision(
         &self,
         tenant: TenantId,

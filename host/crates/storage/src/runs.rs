@@ -24,6 +24,9 @@ pub enum RunKind {
     PreviewRevision,
 }
 
+/// How often an inspection is tried that fails through us, or whose worker dies.
+pub const INSPECTION_ATTEMPTS: u32 = 3;
+
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -82,9 +85,29 @@ pub trait RunQueue {
     ) -> Result<bool, StorageError>;
     /// Finds a run.
     async fn find_run(&self, tenant: TenantId, id: &RunId) -> Result<Option<Run>, StorageError>;
-    /// Takes queued runs, oldest first, one tenant at most half of `limit` while others wait. Runs of a worker whose
-    /// lease ended are queued again.
+    /// Takes queued runs, oldest first, one tenant at most half of `limit` while others wait; inspections are taken by
+    /// [`RunQueue::claim_inspection`] alone. Runs of a worker whose lease ended are queued again.
     async fn claim_runs(&self, worker: &WorkerId, limit: u32) -> Result<Vec<Run>, StorageError>;
+    /// Takes one queued inspection, fairly: of a tenant that has none under way anywhere and whose compilations of the
+    /// last hour took less than `quota_ms` of CPU time; of several, that which was served longest ago (a09).
+    async fn claim_inspection(
+        &self,
+        worker: &WorkerId,
+        quota_ms: u64,
+    ) -> Result<Option<Run>, StorageError>;
+    /// Gives a run back after a failure of ours; it is taken again not before `not_before`. `false` if it is no longer that
+    /// worker's, or this was its [`INSPECTION_ATTEMPTS`]th attempt: then it is the caller's to end.
+    async fn retry_run(
+        &self,
+        tenant: TenantId,
+        id: &RunId,
+        worker: &WorkerId,
+        not_before: Timestamp,
+    ) -> Result<bool, StorageError>;
+    /// Charges the CPU time of a compilation to a tenant.
+    async fn charge_compilation(&self, tenant: TenantId, cpu_ms: u64) -> Result<(), StorageError>;
+    /// Runs of a kind that are queued or under way.
+    async fn open_runs(&self, tenant: TenantId, kind: RunKind) -> Result<u64, StorageError>;
     /// Ends a run with its result; `false` if it is no longer that worker's or was cancelled.
     async fn finish_run(
         &self,

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 
 /// A database: every repository on one handle, cheap to clone as `Arc<dyn Storage>`.
 pub trait Storage:
-    AuditLog
+    ActivationRepository
+    + AuditLog
     + BlobRepository
     + ChangeLog
     + EntityRepository
@@ -28,7 +29,8 @@ pub trait Storage:
 }
 
 impl<T> Storage for T where
-    T: AuditLog
+    T: ActivationRepository
+        + AuditLog
         + BlobRepository
         + ChangeLog
         + EntityRepository

@@ -150,6 +150,26 @@ pub enum RunResult {
     },
 }
 
+/// The calls of one processor in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallsMade {
+    /// Which processor of the tenant.
+    pub processor: ProcessorName,
+    /// Under which revision.
+    pub revision: Digest,
+    /// How many; none if an earlier processor ended the run.
+    pub calls: u32,
+}
+
+/// What a run called, and on what: what regressions are counted by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunCalls {
+    /// Digest of the unprocessed bytes it ran on; `None` if nothing ran, and then nothing is counted.
+    pub unprocessed: Option<Digest>,
+    /// Every processor of the tenant that matched. Bundled ones have no revisions to go back to.
+    pub made: Vec<CallsMade>,
+}
+
 /// A finished run.
 #[derive(Debug, Clone)]
 pub struct RunRecord {
@@ -161,6 +181,8 @@ pub struct RunRecord {
     pub faults: Vec<FaultRecord>,
     /// CPU time of its calls in microseconds; charged to the tenant's pass.
     pub cpu_us: u64,
+    /// What it called.
+    pub calls: RunCalls,
 }
 
 /// Whether a record was written.
@@ -192,6 +214,8 @@ pub trait WorkQueue {
     /// only if its bytes, location key or this parent edge changed (lane *on request* if this run's was, else *new* or
     /// *changed*); if `complete`, edges no longer emitted are removed and their targets queued for an orphan check and
     /// their remaining parents' memos cleared; this ref and the sources of changed relations queued for stitching.
+    /// Regressions are counted with the run, and a canary ends or a revision is quarantined with the run that decides it
+    /// (see [`ActivationRepository`](crate::ActivationRepository)).
     async fn record(&self, records: Vec<RunRecord>) -> Result<Vec<Recorded>, StorageError>;
     /// When the next item that nobody holds is due; `None` if there is no work.
     async fn next_due(&self) -> Result<Option<Timestamp>, StorageError>;

@@ -1,7 +1,7 @@
 //! Faults over HTTP: who may read what, and the request as a file.
 
 use greenroom_model::{Digest, EntityRef, ProcessorName, Stage, Timestamp};
-use greenroom_storage::{FaultRecord, RunRecord, RunResult, Scope, WorkerId};
+use greenroom_storage::{FaultRecord, RunCalls, RunRecord, RunResult, Scope, WorkerId};
 use serde_json::json;
 
 use super::host::Host;
@@ -44,6 +44,7 @@ async fn record(host: &Host, faults: Vec<FaultRecord>) {
         result: RunResult::Skipped { due: None },
         faults,
         cpu_us: 0,
+        calls: RunCalls::default(),
     };
     host.storage.record(vec![record]).await.unwrap();
 }

@@ -9,8 +9,8 @@ use axum::Router;
 use axum::body::Body;
 use greenroom_model::{Clock, Digest, ProcessorName, TenantId, TenantName, Timestamp};
 use greenroom_storage::{
-    FinalEntity, NewTenant, NewToken, RevisionState, RunRecord, RunResult, Scope, StitchInput,
-    Stitched, Storage, Success, WorkerId,
+    FinalEntity, NewTenant, NewToken, RevisionState, RunCalls, RunRecord, RunResult, Scope,
+    StitchInput, Stitched, Storage, Success, WorkerId,
 };
 use greenroom_storage_sqlite::SqliteStorage;
 use http::{Request, Response};
@@ -22,6 +22,7 @@ use tower::ServiceExt as _;
 use crate::api::tests::documented;
 use crate::api::token::new_token;
 use crate::api::{ApiParts, router};
+use crate::config::Quotas;
 use crate::lifecycle::Lifecycle;
 use crate::supervisor::Wakes;
 
@@ -83,6 +84,7 @@ impl Host {
             wakes: Wakes::default(),
             workers: None,
             reserved_processors: vec![ProcessorName::parse("builtin-kinds").unwrap()],
+            quotas: Quotas::default(),
         };
         let router = router(parts);
         let mut host = Self {
@@ -253,6 +255,7 @@ impl Host {
                 })),
                 faults: Vec::new(),
                 cpu_us: 1,
+                calls: RunCalls::default(),
             });
             self.storage.record(records.collect()).await.unwrap();
         }

@@ -86,7 +86,7 @@ fn show_revision(screen: &Screen, revision: &Value) {
     let current = revision["current"] == true;
     let ink = match text("state") {
         "ready" => Ink::Good,
-        "rejected" => Ink::Bad,
+        "rejected" | "damaged" => Ink::Bad,
         _ => Ink::Warn,
     };
     screen.line(&[

@@ -396,3 +396,23 @@ pub(crate) fn schema_unbounded() {
     let called = program.call(&request());
     assert!(called.outcome.fault().is_none());
 }
+
+#[test]
+pub(crate) fn fault_on_annotation() {
+    let program = Program::load(FAULT_ON_ANNOTATION_COMPONENT);
+    assert!(program.call(&request()).outcome.fault().is_none());
+}
+
+#[test]
+pub(crate) fn sign_one() {
+    let program = Program::load(SIGN_ONE_COMPONENT);
+    let entity = program.entity(program.call(&request()));
+    assert_eq!(entity.annotation("example.com/before"), Some("one"));
+}
+
+#[test]
+pub(crate) fn sign_two() {
+    let program = Program::load(SIGN_TWO_COMPONENT);
+    let entity = program.entity(program.call(&request()));
+    assert_eq!(entity.annotation("example.com/before"), Some("two"));
+}

@@ -138,6 +138,50 @@ fn a12_missing_or_foreign_exports_are_named() {
     assert!(matches!(rejection(&empty), Rejection::Contract(_)));
 }
 
+/// A component whose processor has one function, of that type.
+fn with_function(name: &str, function: &str, core: &str) -> Vec<u8> {
+    wat(&format!(
+        "(component
+            (core module $m (memory (export \"memory\") 1) (func (export \"f\") {core}))
+            (core instance $i (instantiate $m))
+            (func $f {function} (canon lift (core func $i \"f\") (memory $i \"memory\")))
+            (instance $p (export \"{name}\" (func $f)))
+            (export \"greenroom:processor/processor@0.1.0\" (instance $p)))"
+    ))
+}
+
+#[test]
+fn a12_a_wrong_signature_is_printed_beside_the_right_one() {
+    let wrong = with_function("describe", "(result u32)", "(result i32) i32.const 0");
+    let message = rejection(&wrong).to_string();
+    assert!(
+        message.contains("it has `describe: func() -> u32`"),
+        "{message}"
+    );
+    assert!(
+        message.contains("must be `describe: func() -> descriptor` of wit/v0.1"),
+        "{message}"
+    );
+    let missing = with_function("describes", "(result u32)", "(result i32) i32.const 0");
+    let message = rejection(&missing).to_string();
+    assert!(
+        message.contains("has no function `describe: func() -> descriptor`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a12_of_two_tracks_the_one_that_is_spoken_is_used() {
+    let other = wat("(component (instance $i)
+            (export \"greenroom:processor/processor@0.1.7\" (instance $i))
+            (export \"greenroom:processor/processor@0.9.0\" (instance $i)))");
+    let message = rejection(&other).to_string();
+    assert!(
+        message.contains("has no function `describe"),
+        "0.1 was looked at, 0.9 ignored: {message}"
+    );
+}
+
 #[test]
 fn a13_what_could_not_be_instantiated_is_rejected() {
     over_limit(&around("(memory 1025)"), "bytes of initial memory");

@@ -25,7 +25,8 @@ pub(super) fn apply(
     let now = tx.now_ms();
     tx.run(
         "UPDATE refresh_state SET memo = ?3, trace = ?4, diagnostics = ?5, status = ?6, dead_letter = ?7,
-             attempts = attempts + 1, waiting = NULL, last_run_at = ?8
+             attempts = attempts + 1, waiting = NULL, last_run_at = ?8,
+             good_trace = CASE WHEN good_digest IS NOT NULL THEN coalesce(good_trace, trace) END
          WHERE tenant_id = ?1 AND entity_id = ?2",
         params![
             claim.tenant.0,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use greenroom_model::EntityRef;
+use greenroom_model::{Digest, EntityRef};
 use greenroom_storage::{Claim, Success};
 use rusqlite::params;
 
@@ -18,13 +18,15 @@ use crate::writer::WriteTx;
 const OK: i64 = 1;
 const PARTIAL: i64 = 2;
 
-/// Writes the body and its state, relations and keys by difference, and what the change makes necessary.
+/// Writes the body and its state, relations and keys by difference, and what the change makes necessary. `good` is the
+/// digest of the bytes it ran on, if the result is one that a later fault is a regression from.
 pub(super) fn apply(
     tx: &mut WriteTx<'_>,
     claim: &Claim,
     target: &Target,
     success: &Success,
     accepted: &[EntityRef],
+    good: Option<Digest>,
 ) -> rusqlite::Result<()> {
     let tenant = claim.tenant;
     let told = to_json(&success.diagnostics)?;
@@ -32,7 +34,9 @@ pub(super) fn apply(
     let now = tx.now_ms();
     tx.run(
         "UPDATE refresh_state SET processed_entity = ?3, cache = ?4, memo = ?5, trace = ?6, diagnostics = ?7,
-             status = ?8, dead_letter = 0, attempts = 0, waiting = NULL, last_run_at = ?9
+             status = ?8, dead_letter = 0, attempts = 0, waiting = NULL, last_run_at = ?9,
+             good_digest = coalesce(?10, good_digest),
+             good_trace = CASE WHEN ?10 IS NULL AND good_digest IS NOT NULL THEN coalesce(good_trace, trace) END
          WHERE tenant_id = ?1 AND entity_id = ?2",
         params![
             tenant.0,
@@ -43,7 +47,8 @@ pub(super) fn apply(
             to_json(&success.trace)?,
             told,
             if success.complete { OK } else { PARTIAL },
-            now
+            now,
+            good.as_ref().map(|good| good.as_bytes())
         ],
     )?;
     reads_used::replace(tx, claim, &success.trace)?;

@@ -1,15 +1,18 @@
 //! Turning "every entity of the tenant" into items of work, a chunk at a time.
 //!
 //! `tenant_lanes.bulk_after` is the whole task: the greatest uid already turned. So an activation costs one row whatever
-//! the tenant's size, a crash loses nothing, and a later activation starts over.
+//! the tenant's size, a crash loses nothing, and a later activation starts over. While the tenant has an open canary the
+//! walk stands still and keeps its place.
 
 use greenroom_model::TenantId;
 use greenroom_storage::Lane;
 use rusqlite::{Connection, params};
 
+use crate::activations::canary_is_open;
 use crate::damage::{uid, unsigned, value};
 use crate::statement;
 use crate::work::enqueue::{enqueue, lane_number, read_lane};
+use crate::work::lanes;
 use crate::writer::WriteTx;
 
 /// Entities per chunk, the bound of a transaction (DESIGN §7).
@@ -25,6 +28,9 @@ pub(super) fn expand(tx: &mut WriteTx<'_>, tenant: TenantId, lane: Lane) -> rusq
     )?
     .flatten();
     let Some(after) = after else { return Ok(false) };
+    if canary_is_open(tx, tenant)? {
+        return Ok(false);
+    }
     let chunk = statement::all(
         tx,
         "SELECT entity_id FROM refresh_state WHERE tenant_id = ?1 AND entity_id > ?2
@@ -42,6 +48,21 @@ pub(super) fn expand(tx: &mut WriteTx<'_>, tenant: TenantId, lane: Lane) -> rusq
         params![tenant.0, lane_number(lane), reached.map(|uid| uid.as_str())],
     )?;
     Ok(true)
+}
+
+/// Lets a walk that stood still go on.
+pub(crate) fn touch_bulk(tx: &mut WriteTx<'_>, tenant: TenantId) -> rusqlite::Result<()> {
+    let stands = statement::one(
+        tx,
+        "SELECT 1 FROM tenant_lanes WHERE tenant_id = ?1 AND lane = ?2 AND bulk_after IS NOT NULL",
+        params![tenant.0, lane_number(Lane::Bulk)],
+        |_| Ok(()),
+    )?;
+    if stands.is_some() {
+        let now = tx.now();
+        lanes::touch(tx, tenant, Lane::Bulk, now)?;
+    }
+    Ok(())
 }
 
 /// Adds what is still to be turned into items to the counts by lane.

@@ -6,6 +6,11 @@
 use rusqlite::{Connection, Statement};
 
 const SOURCES: &[&str] = &[
+    include_str!("../activations.rs"),
+    include_str!("../activations/begin.rs"),
+    include_str!("../activations/end.rs"),
+    include_str!("../activations/observe.rs"),
+    include_str!("../activations/settings.rs"),
     include_str!("../children.rs"),
     include_str!("../children/conflicts.rs"),
     include_str!("../children/edges.rs"),
@@ -46,6 +51,8 @@ const MEANT: &[&str] = &[
     "SCAN tenant_lanes USING COVERING INDEX tenant_lanes_held",
     "SCAN work USING INDEX work_due",
     "SCAN stitch_queue USING COVERING INDEX",
+    // Open canaries are few.
+    "SCAN activations USING INDEX activations_canary",
     // Tenants that are being queued as a whole, for a gauge.
     "SCAN l",
 ];

@@ -3,7 +3,7 @@
 
 use super::queue::{World, claim_only, entity_ref, worker};
 use super::{HOSTILE_TEXT, TestClock, processor_name, tenant};
-use crate::{Claimed, FaultRecord, RunRecord, RunResult, Storage};
+use crate::{Claimed, FaultRecord, RunCalls, RunRecord, RunResult, Storage};
 use greenroom_model::{Clock, Digest, Stage, Timestamp};
 
 /// Neither a list nor a look-up is an error where there is nothing.
@@ -51,6 +51,7 @@ fn run_with(claimed: &Claimed, faults: Vec<FaultRecord>) -> RunRecord {
         result: RunResult::Skipped { due: None },
         faults,
         cpu_us: 0,
+        calls: RunCalls::default(),
     }
 }
 

@@ -3,7 +3,10 @@
 
 use super::queue::{World, claim_all, refs, worker};
 use super::{HOSTILE_TEXT, TestClock, processor_name, tenant};
-use crate::{Lane, NewRevision, ProcessorSettings, Revision, RevisionState, Storage};
+use crate::{
+    Blob, BlobKind, Lane, NewRevision, ProcessorSettings, QuarantineMode, Revision, RevisionState,
+    Storage,
+};
 use greenroom_model::{Clock, Digest, Matcher, TenantId};
 use serde_json::json;
 
@@ -76,6 +79,7 @@ pub async fn settings_are_replaced_and_raise_the_pipeline_version(
             kinds: vec![HOSTILE_TEXT.into()],
             ..Matcher::default()
         }]),
+        quarantine: QuarantineMode::Manual,
     };
     assert!(
         storage
@@ -282,6 +286,121 @@ pub async fn a_tenants_processors_are_its_own(storage: &dyn Storage, _clock: &Te
     assert_eq!(storage.list_revisions(a, &name).await.unwrap().len(), 1);
 }
 
+/// Neither the current one nor what may be gone back to, and what it leaves is gone with its bytes.
+pub async fn a20_old_revisions_are_dropped_but_none_that_is_needed(
+    storage: &dyn Storage,
+    _clock: &TestClock,
+) {
+    let tenant = tenant(storage, "acme").await;
+    let (a, b) = (processor_name("a"), processor_name("b"));
+    storage.create_processor(tenant, &a).await.unwrap();
+    storage.create_processor(tenant, &b).await.unwrap();
+    let blob = |bytes: &str| Blob {
+        kind: BlobKind::Component,
+        digest: Digest::of(bytes),
+    };
+    for bytes in ["r1", "r2", "r3", "r4", "r5", "r6"] {
+        storage
+            .put_blob(tenant, &blob(bytes), bytes.into())
+            .await
+            .unwrap();
+        let revision = add(storage, tenant, "a", bytes).await;
+        if bytes != "r4" {
+            storage
+                .finish_inspection(tenant, &a, revision.number, ready())
+                .await
+                .unwrap();
+        }
+    }
+    // Another processor has the bytes of `r3` too.
+    add(storage, tenant, "b", "r3").await;
+    storage.activate_revision(tenant, &a, 1).await.unwrap();
+    storage.activate_revision(tenant, &a, 5).await.unwrap();
+    assert!(
+        storage
+            .drop_old_revisions(tenant, &a, 6)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let dropped = storage.drop_old_revisions(tenant, &a, 4).await.unwrap();
+    assert_eq!(dropped, [2, 3]);
+    // `r1` is what a roll-back goes to, `r4` is being inspected, `r5` is current.
+    assert_eq!(
+        storage.drop_old_revisions(tenant, &a, 0).await.unwrap(),
+        [6]
+    );
+    let kept = storage.list_revisions(tenant, &a).await.unwrap();
+    let numbers: Vec<_> = kept.iter().map(|revision| revision.number).collect();
+    assert_eq!(numbers, [5, 4, 1]);
+    assert!(
+        storage
+            .get_blob(tenant, &blob("r2"))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        storage
+            .get_blob(tenant, &blob("r3"))
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert_eq!(
+        add(storage, tenant, "a", "r2").await.number,
+        7,
+        "numbers are not reused"
+    );
+}
+
+/// It cannot be activated, stays part of the pipeline, and is well again when its bytes are stored anew.
+pub async fn s03_a_damaged_revision_is_marked_and_healed(
+    storage: &dyn Storage,
+    _clock: &TestClock,
+) {
+    let tenant = tenant(storage, "acme").await;
+    let name = processor_name("a");
+    storage.create_processor(tenant, &name).await.unwrap();
+    add(storage, tenant, "a", "one").await;
+    let digest = Digest::of("one");
+    let marked = storage.mark_damaged(tenant, &digest, Some(HOSTILE_TEXT));
+    assert_eq!(
+        marked.await.unwrap(),
+        0,
+        "what is inspected is not ready yet"
+    );
+    storage
+        .finish_inspection(tenant, &name, 1, ready())
+        .await
+        .unwrap();
+    storage.activate_revision(tenant, &name, 1).await.unwrap();
+    let marked = storage.mark_damaged(tenant, &digest, Some(HOSTILE_TEXT));
+    assert_eq!(marked.await.unwrap(), 1);
+    let found = storage
+        .find_revision(tenant, &name, 1)
+        .await
+        .unwrap()
+        .unwrap();
+    let damaged = RevisionState::Damaged {
+        descriptor: HOSTILE_TEXT.into(),
+        reason: HOSTILE_TEXT.into(),
+    };
+    assert_eq!(found.state, damaged);
+    assert!(!storage.activate_revision(tenant, &name, 1).await.unwrap());
+    assert_eq!(storage.pipeline(tenant).await.unwrap().1.len(), 1);
+    assert_eq!(
+        storage.mark_damaged(tenant, &digest, None).await.unwrap(),
+        1
+    );
+    let found = storage
+        .find_revision(tenant, &name, 1)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(found.state, ready());
+}
+
 /// Activations, settings and deletions each queue the whole tenant, and no other.
 pub async fn what_changes_the_pipeline_queues_the_tenant(storage: &dyn Storage, clock: &TestClock) {
     let world = World::new(storage, clock).await;
@@ -302,12 +421,12 @@ pub async fn what_changes_the_pipeline_queues_the_tenant(storage: &dyn Storage, 
 
     for step in 0..4 {
         match step {
-            0 => assert!(
-                storage
-                    .activate_revision(world.tenant, &name, 1)
-                    .await
-                    .unwrap()
-            ),
+            0 => {
+                let activated = storage.activate_revision(world.tenant, &name, 1);
+                assert!(activated.await.unwrap());
+                let canary = storage.unpicked_canaries().await.unwrap().remove(0);
+                assert!(storage.start_canary(&canary, &[]).await.unwrap());
+            }
             1 => {
                 let settings = ProcessorSettings {
                     priority: Some(1),

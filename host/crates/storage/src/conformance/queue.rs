@@ -7,7 +7,7 @@
 use super::TestClock;
 use crate::{
     Child, Claimed, FinalEntity, Mutation, MutationKind, MutationOutcome, ProvidedEntity, Recorded,
-    RunRecord, RunResult, Stitched, Storage, Success, WorkerId,
+    RunCalls, RunRecord, RunResult, Stitched, Storage, Success, WorkerId,
 };
 use greenroom_model::{Digest, EntityRef, TenantId};
 use std::collections::BTreeMap;
@@ -92,6 +92,7 @@ pub async fn record(storage: &dyn Storage, claimed: &Claimed, result: RunResult)
         result,
         faults: Vec::new(),
         cpu_us: 100,
+        calls: RunCalls::default(),
     };
     storage.record(vec![record]).await.unwrap()[0]
 }

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test suite: an error is a failure")]
 
 use super::{HOSTILE_TEXT, TestClock, tenant};
-use crate::{NewRun, Run, RunId, RunKind, RunState, Storage, WorkerId};
+use crate::{INSPECTION_ATTEMPTS, NewRun, Run, RunId, RunKind, RunState, Storage, WorkerId};
 use greenroom_model::{Clock, TenantId};
 
 fn run_id(id: &str) -> RunId {
@@ -216,4 +216,122 @@ pub async fn a_tenant_has_a_bounded_number_of_unfinished_runs(
     storage.cancel_run(a, &run_id("6")).await.unwrap();
     assert!(create(a, "8", dry).await);
     assert_eq!(find(storage, a, "4").await.kind, preview);
+}
+
+async fn upload(storage: &dyn Storage, tenant: TenantId, id: &str) {
+    let run = NewRun {
+        id: run_id(id),
+        kind: RunKind::InspectRevision,
+        request: "{}".into(),
+    };
+    storage.create_run(tenant, run).await.unwrap();
+}
+
+async fn inspection(storage: &dyn Storage, worker: &WorkerId) -> Option<String> {
+    let claimed = storage.claim_inspection(worker, 60_000).await.unwrap();
+    claimed.map(|run| run.id.0)
+}
+
+/// Ten of one tenant are ten turns; another's upload waits for one of them at most.
+pub async fn a09_uploads_are_inspected_one_of_a_tenant_and_tenants_in_turn(
+    storage: &dyn Storage,
+    _clock: &TestClock,
+) {
+    let (many, few) = (tenant(storage, "many").await, tenant(storage, "few").await);
+    for number in 0..10 {
+        upload(storage, many, &format!("m{number}")).await;
+    }
+    let (one, two) = (worker(storage, "w1").await, worker(storage, "w2").await);
+    assert!(
+        storage.claim_runs(&one, 8).await.unwrap().is_empty(),
+        "uploads take no place of other runs"
+    );
+    assert_eq!(inspection(storage, &one).await.as_deref(), Some("m0"));
+    assert_eq!(inspection(storage, &two).await, None, "one of a tenant");
+    upload(storage, few, "f0").await;
+    upload(storage, few, "f1").await;
+    assert_eq!(inspection(storage, &two).await.as_deref(), Some("f0"));
+    for (tenant, id, worker) in [(many, "m0", &one), (few, "f0", &two)] {
+        assert!(
+            storage
+                .finish_run(tenant, &run_id(id), worker, "{}")
+                .await
+                .unwrap()
+        );
+    }
+    // In turn from here on, whichever worker asks and however old the uploads are.
+    let mut turns = Vec::new();
+    for _ in 0..4 {
+        let id = inspection(storage, &one).await.unwrap();
+        let tenant = if id.starts_with('m') { many } else { few };
+        storage
+            .finish_run(tenant, &run_id(&id), &one, "{}")
+            .await
+            .unwrap();
+        turns.push(id);
+    }
+    assert_eq!(turns, ["m1", "f1", "m2", "m3"]);
+    let open = storage
+        .open_runs(many, RunKind::InspectRevision)
+        .await
+        .unwrap();
+    assert_eq!(open, 6);
+}
+
+/// What it used an hour ago is forgotten.
+pub async fn a09_a_tenant_waits_when_its_hour_is_used_up(storage: &dyn Storage, clock: &TestClock) {
+    let (greedy, other) = (
+        tenant(storage, "greedy").await,
+        tenant(storage, "other").await,
+    );
+    let worker = worker(storage, "w").await;
+    upload(storage, greedy, "g0").await;
+    storage.charge_compilation(greedy, 59_999).await.unwrap();
+    assert_eq!(inspection(storage, &worker).await.as_deref(), Some("g0"));
+    storage.charge_compilation(greedy, 1).await.unwrap();
+    storage
+        .finish_run(greedy, &run_id("g0"), &worker, "{}")
+        .await
+        .unwrap();
+    upload(storage, greedy, "g1").await;
+    upload(storage, other, "o").await;
+    assert_eq!(inspection(storage, &worker).await.as_deref(), Some("o"));
+    assert_eq!(inspection(storage, &worker).await, None);
+    clock.advance(3_600_000);
+    storage.renew_lease(&worker).await.unwrap();
+    assert_eq!(inspection(storage, &worker).await.as_deref(), Some("g1"));
+}
+
+/// A failure of ours or a dead worker each cost an attempt; then it ends, and says whose failure it was.
+pub async fn an_inspection_is_tried_three_times(storage: &dyn Storage, clock: &TestClock) {
+    let tenant = tenant(storage, "acme").await;
+    let one = worker(storage, "w1").await;
+    upload(storage, tenant, "r").await;
+    assert!(inspection(storage, &one).await.is_some());
+    let later = clock.now().plus_ms(1_000);
+    assert!(
+        storage
+            .retry_run(tenant, &run_id("r"), &one, later)
+            .await
+            .unwrap()
+    );
+    assert_eq!(inspection(storage, &one).await, None, "not before its time");
+    clock.advance(1_000);
+    assert!(inspection(storage, &one).await.is_some());
+    // A worker that dies.
+    storage.expire_worker(&one).await.unwrap();
+    let two = worker(storage, "w2").await;
+    assert!(inspection(storage, &two).await.is_some());
+    let id = run_id("r");
+    let last = storage.retry_run(tenant, &id, &two, clock.now());
+    assert!(
+        !last.await.unwrap(),
+        "attempt {INSPECTION_ATTEMPTS} is the last"
+    );
+    storage.expire_worker(&two).await.unwrap();
+    let three = worker(storage, "w3").await;
+    assert_eq!(inspection(storage, &three).await, None);
+    let run = find(storage, tenant, "r").await;
+    assert_eq!(run.state, RunState::Done);
+    assert!(run.result.unwrap().contains("unavailable"));
 }

@@ -7,8 +7,8 @@ use super::queue::{
 };
 use super::{HOSTILE_TEXT, TestClock, tenant};
 use crate::{
-    Child, Lane, ReadKey, Recorded, RunRecord, RunResult, Storage, StoredOutcome, StoredRead,
-    TracedRead,
+    Child, Lane, ReadKey, Recorded, RunCalls, RunRecord, RunResult, Storage, StoredOutcome,
+    StoredRead, TracedRead,
 };
 use greenroom_model::{Clock, Digest, EntityRef, ProcessorName, Stage};
 
@@ -286,6 +286,7 @@ pub async fn tenants_share_cpu_time_and_not_items(storage: &dyn Storage, _clock:
             result: RunResult::Skipped { due: None },
             faults: Vec::new(),
             cpu_us,
+            calls: RunCalls::default(),
         };
         storage.record(vec![record]).await.unwrap();
     }

@@ -1,0 +1,96 @@
+//! How often a tenant may do what costs the host much (a20, q03): a bucket for each tenant and deed, full at first and filled
+//! evenly.
+//!
+//! Counted by this process: several API processes allow as many times as much, which is what they can bear. A bucket that is
+//! full again is forgotten, so that the map is bounded by what was done in the last minute.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use greenroom_model::{Clock, TenantId};
+
+use super::error::ApiError;
+
+const MINUTE_MS: i64 = 60_000;
+
+/// What is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Limited {
+    /// Uploading a revision.
+    Uploads,
+    /// Activating one, or rolling back.
+    Activations,
+}
+
+impl Limited {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Uploads => "uploads",
+            Self::Activations => "activations",
+        }
+    }
+}
+
+/// The buckets of all tenants.
+#[derive(Default)]
+pub(crate) struct Rates {
+    /// When each bucket will be full again, in milliseconds.
+    full_at: Mutex<HashMap<(TenantId, Limited), i64>>,
+}
+
+impl Rates {
+    /// Takes one from a tenant's bucket of `per_minute`.
+    pub(crate) fn take(
+        &self,
+        tenant: TenantId,
+        what: Limited,
+        per_minute: u32,
+        clock: &dyn Clock,
+    ) -> Result<(), ApiError> {
+        let now = clock.now().0;
+        let mut buckets = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        buckets.retain(|_, full_at| *full_at > now);
+        let one = MINUTE_MS / i64::from(per_minute.max(1));
+        let full_at = buckets.get(&(tenant, what)).copied().unwrap_or(now) + one;
+        let most = if per_minute == 0 { 0 } else { MINUTE_MS };
+        let wait = full_at - now - most;
+        if wait > 0 {
+            let seconds = u32::try_from(wait / 1000 + 1).unwrap_or(u32::MAX);
+            let what = what.name();
+            let message = format!(
+                "at most {per_minute} {what} of a tenant in a minute; try again in {seconds} s"
+            );
+            return Err(ApiError::too_many(message).after(seconds));
+        }
+        buckets.insert((tenant, what), full_at);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use greenroom_storage::conformance::TestClock;
+
+    #[test]
+    fn a_bucket_empties_fills_evenly_and_is_a_tenants_own() {
+        let (rates, clock) = (Rates::default(), TestClock::new());
+        let take = |tenant, what| rates.take(TenantId(tenant), what, 60, &clock).is_ok();
+        let taken = (0..100).filter(|_| take(1, Limited::Uploads)).count();
+        assert_eq!(taken, 60);
+        assert!(take(2, Limited::Uploads) && take(1, Limited::Activations));
+        clock.advance(1_000);
+        assert!(take(1, Limited::Uploads) && !take(1, Limited::Uploads));
+        clock.advance(3_600_000);
+        let taken = (0..100).filter(|_| take(1, Limited::Uploads)).count();
+        assert_eq!(taken, 60, "nobody saves up");
+        assert_eq!(
+            rates.full_at.lock().unwrap().len(),
+            1,
+            "full ones are forgotten"
+        );
+        let none = rates.take(TenantId(3), Limited::Uploads, 0, &clock);
+        assert!(none.is_err(), "0 means none");
+    }
+}
