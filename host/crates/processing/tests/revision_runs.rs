@@ -21,6 +21,7 @@ use greenroom_sandbox::{
     StageAnswer, StageCall,
 };
 use greenroom_storage::conformance::TestClock;
+use greenroom_storage::conformance::trial::{Ends, Trial};
 use greenroom_storage::{
     Lane, Mutation, MutationKind, NewTenant, ProcessorSettings, ProvidedEntity, ReadKey,
     RevisionState, Storage,
@@ -580,4 +581,59 @@ async fn a_preview_shows_the_first_hundred_changes_and_counts_all() {
         (report.entities, report.waiting, report.changes.len()),
         (3, 3, 3)
     );
+}
+
+/// Its entities are not run, but whoever asks for one of its revisions sees that one run.
+#[tokio::test]
+async fn a_revision_of_a_held_processor_can_be_tried() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(TestClock::new());
+    let path = directory.path().join("catalog.db");
+    let storage: Arc<dyn Storage> = Arc::new(SqliteStorage::open(&path, clock.clone()).unwrap());
+    let trial = Trial::new(&*storage, &clock, 4).await;
+    let (tenant, name) = (trial.world.tenant, &trial.name);
+    for (number, code) in (1..).zip(["good", "bad", "better"]) {
+        let digest = Digest::of(code);
+        let added = storage.add_revision(tenant, name, &digest, 1);
+        added.await.unwrap();
+        let state = RevisionState::Ready {
+            descriptor: json!(descriptor(&[Stage::PreProcess])).to_string(),
+        };
+        let inspected = storage.finish_inspection(tenant, name, number, state);
+        inspected.await.unwrap();
+    }
+    trial.pass("good", 50).await;
+    // There is nothing to return to.
+    let good = Digest::of("good");
+    let damaged = storage.mark_damaged(tenant, &good, Some("damaged"));
+    assert_eq!(damaged.await.unwrap(), 1);
+    trial.activate(2).await;
+    trial.start_canary(50).await;
+    trial.run_all(|_| Ends::With("trap")).await;
+    assert_eq!(trial.current().await, (Some(2), true));
+
+    let pipelines = Pipelines::new(Arc::clone(&storage), Vec::new());
+    let places = |pipeline: &TenantPipeline| {
+        let revisions = |of: &[greenroom_orchestrator::PipelineProcessor]| {
+            of.iter().map(|one| one.revision).collect::<Vec<_>>()
+        };
+        (
+            revisions(&pipeline.pipeline.processors),
+            revisions(&pipeline.held),
+        )
+    };
+    let live = pipelines.of(tenant).await.unwrap();
+    assert_eq!(places(&live), (vec![], vec![Digest::of("bad")]));
+    for (number, code) in [(Some(3), "better"), (None, "bad")] {
+        let instead = Instead::Revision {
+            number,
+            config: None,
+        };
+        let tried = pipelines.with(tenant, name, instead).await.unwrap();
+        assert_eq!(
+            places(&tried.unwrap()),
+            (vec![Digest::of(code)], vec![]),
+            "{number:?}"
+        );
+    }
 }

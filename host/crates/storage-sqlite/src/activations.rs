@@ -298,7 +298,6 @@ fn state(row: &Row<'_>, index: usize) -> rusqlite::Result<ActivationState> {
 
 #[cfg(test)]
 mod tests {
-
     use greenroom_storage::WorkQueue as _;
     use greenroom_storage::conformance::trial::Trial;
 

@@ -133,8 +133,10 @@ macro_rules! storage_conformance {
             settings_are_replaced_only_at_the_version_they_were_read_at,
             an_upload_is_published_whole_with_its_revision,
             an_upload_of_known_bytes_or_for_nobody_leaves_nothing,
+            s03_an_upload_heals_the_damaged_revision_of_its_bytes,
             an_upload_that_is_dropped_or_abandoned_leaves_nothing,
             a_revision_that_something_needs_is_not_deleted,
+            what_a_quarantine_returns_to_is_neither_deleted_nor_dropped,
             rolling_back_goes_to_the_newest_older_one_that_was_current,
             a_revision_is_activated_with_its_configuration,
         ]);

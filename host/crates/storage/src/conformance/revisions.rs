@@ -1,6 +1,7 @@
 //! Uploads, settings with a version, and revisions that go.
 #![expect(clippy::unwrap_used, reason = "a test suite: an error is a failure")]
 
+use super::trial::Trial;
 use super::{TestClock, processor_name, tenant};
 use crate::{
     Blob, BlobKind, NewRevision, ProcessorSettings, Revision, RevisionDeleted, RevisionState,
@@ -189,6 +190,38 @@ pub async fn an_upload_of_known_bytes_or_for_nobody_leaves_nothing(
     assert_eq!(storage.sweep().await.unwrap(), 0);
 }
 
+/// The bytes and the state come together, and the same bytes once more are only known.
+pub async fn s03_an_upload_heals_the_damaged_revision_of_its_bytes(
+    storage: &dyn Storage,
+    _clock: &TestClock,
+) {
+    let tenant = tenant(storage, "acme").await;
+    let name = processor_name("p");
+    let digest = Digest::of("one");
+    storage.create_processor(tenant, &name).await.unwrap();
+    let publish = async |id: &str| {
+        let id = upload(storage, tenant, id, &[b"one"]).await;
+        let published = storage.publish_revision(tenant, &name, &id, &digest, 3);
+        published.await.unwrap()
+    };
+    publish("u1").await;
+    let inspected = storage.finish_inspection(tenant, &name, 1, ready());
+    inspected.await.unwrap();
+    let blob = component(digest);
+    storage.put_blob(tenant, &blob, "two".into()).await.unwrap();
+    let marked = storage.mark_damaged(tenant, &digest, Some("it is another"));
+    assert_eq!(marked.await.unwrap(), 1);
+    for id in ["u2", "u3"] {
+        let Some(NewRevision::Known(known)) = publish(id).await else {
+            panic!("the revision is there");
+        };
+        assert_eq!((known.number, known.state), (1, ready()));
+        let stored = storage.get_blob(tenant, &blob).await;
+        assert_eq!(stored.unwrap().unwrap(), "one");
+    }
+    assert_eq!(storage.sweep().await.unwrap(), 0);
+}
+
 /// At once when it is dropped, after an hour when nobody says so.
 pub async fn an_upload_that_is_dropped_or_abandoned_leaves_nothing(
     storage: &dyn Storage,
@@ -244,6 +277,28 @@ pub async fn a_revision_that_something_needs_is_not_deleted(
         again,
         Some(NewRevision::Added(Revision { number: 5, .. }))
     ));
+}
+
+/// Also where a roll-back would go elsewhere.
+pub async fn what_a_quarantine_returns_to_is_neither_deleted_nor_dropped(
+    storage: &dyn Storage,
+    clock: &TestClock,
+) {
+    let trial = Trial::new(storage, clock, 2).await;
+    let (tenant, name) = (trial.world.tenant, &trial.name);
+    let one = trial.pass("one", 50).await;
+    let two = trial.pass("two", 50).await;
+    trial.revision("three").await;
+    trial.activate(one).await;
+    let older = storage.find_roll_back_target(tenant, name).await.unwrap();
+    assert!(older.is_none());
+    let deleted = storage.delete_revision(tenant, name, two).await.unwrap();
+    assert_eq!(deleted, RevisionDeleted::RollBackTarget);
+    let dropped = storage.drop_old_revisions(tenant, name, 0).await.unwrap();
+    assert_eq!(dropped, [3]);
+    let left = storage.list_revisions(tenant, name).await.unwrap();
+    let left: Vec<_> = left.iter().map(|revision| revision.number).collect();
+    assert_eq!(left, [two, one]);
 }
 
 /// Not to one that was never current, nor to a newer one.
