@@ -98,7 +98,7 @@ fn measured(options: &Options) -> Result<Figures, String> {
     let mut ours = || {
         failed = answered(&sandbox, &loaded, &call, &limits)
             .err()
-            .or(failed.take())
+            .or(failed.take());
     };
     let mut fresh = || failed_bare = bare.fresh().err().or(failed_bare.take());
     let mut kept = || failed_reused = reused.call().err().or(failed_reused.take());
@@ -223,7 +223,7 @@ fn print_table(figures: &Figures) {
         figures.entity_bytes, figures.fuel, figures.our_us, figures.bare_us, figures.reused_us
     );
     let line = |what: &str, figure: String, target: String| {
-        println!("  {what:<40} {figure:>10}   {target}")
+        println!("  {what:<40} {figure:>10}   {target}");
     };
     line(
         "fresh / reused",

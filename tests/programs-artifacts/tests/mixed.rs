@@ -126,7 +126,11 @@ fn hostile_and_honest_calls_mixed_leave_nothing_and_change_nothing() {
                 }
                 // Every second call is honest; whose is spread by a hash of its number.
                 let hash = (count + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
-                let among = if count % 2 == 0 { &honest } else { &hostile };
+                let among = if count.is_multiple_of(2) {
+                    &honest
+                } else {
+                    &hostile
+                };
                 let program = among[usize::try_from(hash).unwrap() % among.len()];
                 let outcome = program.run(&sandbox);
                 assert_eq!(outcome, program.alone, "call {count}: `{}`", program.name);

@@ -83,6 +83,10 @@ impl SandboxChild {
             if blow != Blow::Segv || !is_alive(self.pid) {
                 return;
             }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the handler that runs in between tells nobody that it has"
+            )]
             std::thread::sleep(Duration::from_millis(5));
             let _ = kill_process(pid, signal);
         }

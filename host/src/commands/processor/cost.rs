@@ -99,7 +99,7 @@ pub(super) fn run(screen: &Screen, flags: &CostFlags) -> anyhow::Result<Exit> {
         Profile::default()
     } else {
         profile(&workshop, &own.loaded, &calls, flags.samples, |done, of| {
-            screen.progress("sampling", done, of)
+            screen.progress("sampling", done, of);
         })?
     };
     screen.clear_progress();

@@ -119,7 +119,7 @@ pub(super) fn profile(
                 .call(loaded, &call.call, &limits, call.seed)?;
             match called.outcome {
                 CallOutcome::Faulted(fault) if fault.kind == FaultKind::OutOfFuel => {
-                    profile.add(&fault.backtrace)
+                    profile.add(&fault.backtrace);
                 }
                 CallOutcome::Faulted(_) | CallOutcome::Answered(_) => profile.add(&[]),
             }

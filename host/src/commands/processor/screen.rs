@@ -152,12 +152,12 @@ impl Screen {
             return;
         }
         let what = one_line(what, 60);
-        let line = if of == 0 {
-            format!("{what} … {done} s")
-        } else {
-            let cells = usize::try_from(done.min(of) * BAR_CELLS as u64 / of).unwrap_or(0);
-            let bar = "#".repeat(cells);
-            format!("{what} [{bar:<BAR_CELLS$}] {done}/{of}")
+        let line = match (done.min(of) * BAR_CELLS as u64).checked_div(of) {
+            None => format!("{what} … {done} s"),
+            Some(cells) => {
+                let bar = "#".repeat(usize::try_from(cells).unwrap_or(0));
+                format!("{what} [{bar:<BAR_CELLS$}] {done}/{of}")
+            }
         };
         let mut err = self.err.borrow_mut();
         let _ = write!(err, "\r\u{1b}[K{line}");

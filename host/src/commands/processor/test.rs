@@ -92,7 +92,7 @@ pub(super) fn executed(
     let own = workshop.own(&component.wasm, &local.setting(component.name.clone())?)?;
     let pipeline = workshop.pipeline(Some(&own.processor), local.alone, &local.allow);
     let base = local.base()?;
-    let file = entity_files::find(&[fixture.entity.clone()], &base)?.remove(0);
+    let file = entity_files::find(std::slice::from_ref(&fixture.entity), &base)?.remove(0);
     let file = entity_files::EntityFile {
         url: format!("{base}{}", file_name(&file.path)),
         root: fixture.folder.clone(),

@@ -13,6 +13,10 @@ use super::process::{Process, Reply};
 use crate::supervisor::Pulse;
 
 /// A script that takes the place of `greenroom sandbox`. Its standard input is the socket.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test writes its own stand-in for the program"
+)]
 fn script(directory: &tempfile::TempDir, text: &str) -> OsString {
     let path = directory.path().join("child");
     std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();

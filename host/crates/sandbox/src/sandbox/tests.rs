@@ -36,7 +36,12 @@ fn with_a_panicking_log() -> Sandbox {
 }
 
 fn load(sandbox: &Sandbox, path: &str) -> Arc<LoadedProcessor> {
-    let artifact = compile(&std::fs::read(path).unwrap(), &CompileLimits::default()).unwrap();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test reads the program that the build made for it"
+    )]
+    let wasm = std::fs::read(path).unwrap();
+    let artifact = compile(&wasm, &CompileLimits::default()).unwrap();
     sandbox.load(None, &artifact).unwrap()
 }
 
