@@ -1,5 +1,7 @@
 //! A worker's sandbox children without a worker: the real binary behind the port `Orchestrate`, over a database of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test: an error is a failure")]
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Arc;

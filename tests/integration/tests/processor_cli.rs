@@ -2,6 +2,8 @@
 //! at the same fuel, exit codes mean one thing each, JSON is alone on its stream, and neither a hostile file nor a hostile
 //! name controls the terminal.
 
+#![expect(clippy::unwrap_used, reason = "a test: an error is a failure")]
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -607,6 +609,10 @@ fn watch_runs_again_when_a_file_changes() {
                 return text;
             }
             assert!(started.elapsed() < BOUND, "{count} results: {text}");
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the state waited for is a file that another process writes"
+            )]
             std::thread::sleep(Duration::from_millis(50));
         }
     };

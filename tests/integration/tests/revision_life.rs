@@ -16,7 +16,7 @@ const TENANT: &str = "default";
 const PROCESSOR: &str = "/tenants/default/processors/p";
 const BOUND: Duration = Duration::from_secs(60);
 
-fn component(name: &str, annotations: Value) -> Value {
+fn component(name: &str, annotations: &Value) -> Value {
     json!({
         "apiVersion": "backstage.io/v1alpha1",
         "kind": "Component",
@@ -27,7 +27,7 @@ fn component(name: &str, annotations: Value) -> Value {
 
 async fn push(client: &Client, provider: &str, count: usize, annotations: Value) {
     let entities =
-        (0..count).map(|number| component(&format!("{provider}-{number}"), annotations.clone()));
+        (0..count).map(|number| component(&format!("{provider}-{number}"), &annotations));
     client.push(TENANT, provider, entities).await.ok();
 }
 

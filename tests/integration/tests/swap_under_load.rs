@@ -63,10 +63,6 @@ async fn signatures(client: &Client) -> BTreeMap<(String, String), usize> {
     signed
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "looks at the processes under test from outside"
-)]
 fn resident_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -316,7 +316,7 @@ async fn signed(client: &Client, round: u32) {
     wait_until("the processor has signed the entity", BOUND, async || {
         let entity = client.entity("default", "component:default/web").await?;
         let annotations = &entity["metadata"]["annotations"];
-        let done = annotations["example.com/round"] == round.to_string()
+        let done = annotations["example.com/round"] == json!(round.to_string())
             && annotations["example.com/after"] == "one";
         done.then_some(())
     })
