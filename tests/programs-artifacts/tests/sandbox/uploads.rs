@@ -144,7 +144,7 @@ fn with_function(name: &str, function: &str, core: &str) -> Vec<u8> {
         "(component
             (core module $m (memory (export \"memory\") 1) (func (export \"f\") {core}))
             (core instance $i (instantiate $m))
-            (func $f {function} (canon lift (core func $i \"f\") (memory $i \"memory\")))
+            (func $f {function} (canon lift (core func $i \"f\") (memory (core memory $i \"memory\"))))
             (instance $p (export \"{name}\" (func $f)))
             (export \"greenroom:processor/processor@0.1.0\" (instance $p)))"
     ))
