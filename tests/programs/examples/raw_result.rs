@@ -14,8 +14,6 @@ use greenroom_test_programs::memory;
 
 /// Bindings of its own, because those of the library describe the exports only together with defining them.
 mod bindings {
-    #![expect(missing_docs, reason = "bindgen-generated code")]
-
     wit_bindgen::generate!({
         path: "../../wit/v0.1",
         world: "catalog-processor",

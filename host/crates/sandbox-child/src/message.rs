@@ -142,7 +142,7 @@ pub fn encoded(body: &impl Serialize) -> Result<Vec<u8>, FrameError> {
     Ok(bytes)
 }
 
-/// Reads a body. Bounded: nesting by [`DEPTH`], memory by the body's own size times a small factor.
+/// Reads a body. Bounded: nesting by `DEPTH`, memory by the body's own size times a small factor.
 ///
 /// # Errors
 /// [`FrameError::Malformed`].
