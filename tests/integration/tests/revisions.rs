@@ -51,6 +51,15 @@ async fn served(client: &Client) -> Value {
     client.get(path).await.ok()
 }
 
+/// What processing has come to, entity by entity. When an entity ran is left out: the canary of the activation runs a few
+/// again whenever its turn comes, which is no doing of a dry run.
+async fn outcomes(client: &Client) -> Vec<Value> {
+    let states = client.processing("default").await;
+    let shown = ["entityRef", "uid", "status", "served", "diagnostics"];
+    let outcome = |state: &Value| shown.map(|field| state[field].clone()).into();
+    states.iter().map(outcome).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revision_lives_from_its_upload_to_its_deletion() {
     let host = TestHost::builder().start().await;
@@ -78,9 +87,9 @@ async fn a_revision_lives_from_its_upload_to_its_deletion() {
     assert_eq!(quiet(client, "default", BOUND).await.len(), names.len());
     assert_eq!(seen(client, "web").await.as_deref(), Some("yes"));
 
-    let before = (served(client).await, client.processing("default").await);
+    let before = (served(client).await, outcomes(client).await);
     a_dry_run_tells_what_the_revision_would_do(client).await;
-    let after = (served(client).await, client.processing("default").await);
+    let after = (served(client).await, outcomes(client).await);
     assert_eq!(after, before, "it wrote nothing");
     a_preview_tells_what_would_change(client).await;
     assert_eq!(served(client).await, before.0, "it changed nothing");
