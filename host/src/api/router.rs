@@ -28,8 +28,11 @@ pub fn router(parts: ApiParts) -> Router {
     state
         .lifecycle
         .spawn(probes::watch(state.clone(), state.lifecycle.stopping()));
-    let document = openapi::document(&operations()).to_string();
+    let operations = operations();
+    let document = openapi::document(&operations).to_string();
     let _ = state.openapi.set(document.into());
+    let document = openapi::catalog_document(&operations).to_string();
+    let _ = state.catalog_openapi.set(document.into());
     finish(api_routes(), &state)
 }
 

@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) storage_watch: Arc<StorageWatch>,
     /// `/openapi.json`, written when the router is made.
     pub(crate) openapi: OnceLock<Arc<str>>,
+    /// The same below the catalog's mount.
+    pub(crate) catalog_openapi: OnceLock<Arc<str>>,
     /// Requests that wait for a run, by tenant.
     pub(crate) waiting_runs: Mutex<HashMap<TenantId, usize>>,
     /// The number of the newest mutation of each provider (h21: the later start wins).
@@ -84,6 +86,7 @@ impl ApiState {
             metrics,
             storage_watch: Arc::default(),
             openapi: OnceLock::new(),
+            catalog_openapi: OnceLock::new(),
             waiting_runs: Mutex::default(),
             newest_mutation: Mutex::default(),
         }))
