@@ -1,6 +1,10 @@
-//! What the integration tests share beside `tests/support`: the folder of the Node checks.
+//! What the integration tests share beside `tests/support`: the folder of the Node checks, and a server of files.
 //!
 //! The tests themselves are in `tests/`, one file for each thing that is proved; each says at its head what that is.
+
+mod file_server;
+
+pub use file_server::FileServer;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
