@@ -50,6 +50,8 @@ async fn a_repository_is_analysed_under_the_tenants_own_policy() {
 [[tenants.default.integrations.github]]
 host = \"{at}\"
 rawBaseUrl = \"http://{at}/raw\"
+[[tenants.default.reading.allow]]
+host = \"{at}\"
 "
         ))
         .start()
