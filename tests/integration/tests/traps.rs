@@ -11,7 +11,7 @@ const TENANT: &str = "default";
 const CATALOG: &str = "/tenants/default/api/catalog";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn component(name: &str, spec: Value) -> Value {
+fn component(name: &str, spec: &Value) -> Value {
     json!({
         "apiVersion": "backstage.io/v1alpha1",
         "kind": "Component",
@@ -44,7 +44,7 @@ async fn trap_08_and_09_relations_are_always_there_lower_cased_and_status_only_w
         "apiVersion": "backstage.io/v1alpha1", "kind": "Group", "metadata": {"name": "Alone"},
         "spec": {"type": "team", "children": []},
     });
-    push(client, vec![component("Web", service("Team-X")), group]).await;
+    push(client, vec![component("Web", &service("Team-X")), group]).await;
     let web = entity(client, "WEB").await;
     assert_eq!(web["metadata"]["name"], "Web");
     assert_eq!(web["spec"]["owner"], "Team-X");
@@ -68,13 +68,13 @@ async fn trap_08_and_09_relations_are_always_there_lower_cased_and_status_only_w
 async fn trap_13_a_failing_entity_is_served_as_it_was_and_a_new_one_is_not() {
     let host = TestHost::builder().start().await;
     let client = host.client();
-    push(client, vec![component("was-good", service("x"))]).await;
+    push(client, vec![component("was-good", &service("x"))]).await;
     let good = entity(client, "was-good").await;
     push(
         client,
         vec![
-            component("was-good", json!({"type": "service"})),
-            component("never-good", json!({"type": "service"})),
+            component("was-good", &json!({"type": "service"})),
+            component("never-good", &json!({"type": "service"})),
         ],
     )
     .await;
@@ -118,7 +118,7 @@ async fn trap_13_a_failing_entity_is_served_as_it_was_and_a_new_one_is_not() {
             .to_string()
             .contains("lifecycle")
     );
-    push(client, vec![component("was-good", service("y"))]).await;
+    push(client, vec![component("was-good", &service("y"))]).await;
     let mended = wait_until("it is good again", PATIENCE, async || {
         let entity = entity(client, "was-good").await;
         entity.get("status").is_none().then_some(entity)
@@ -128,7 +128,7 @@ async fn trap_13_a_failing_entity_is_served_as_it_was_and_a_new_one_is_not() {
 }
 
 fn write(file: &Path, documents: &[&str]) {
-    let document = |name: &&str| component(name, service("x")).to_string();
+    let document = |name: &&str| component(name, &service("x")).to_string();
     let documents: Vec<String> = documents.iter().map(document).collect();
     std::fs::write(file, documents.join("\n---\n")).expect("write the file");
 }
@@ -203,9 +203,9 @@ async fn trap_14_children_of_a_failing_parent_stay_and_those_not_emitted_any_mor
 async fn trap_16_kinds_are_exact_when_written_and_without_case_when_looked_up() {
     let host = TestHost::builder().start().await;
     let client = host.client();
-    let mut lower = component("lower", service("x"));
+    let mut lower = component("lower", &service("x"));
     lower["kind"] = json!("component");
-    push(client, vec![component("Exact", service("x")), lower]).await;
+    push(client, vec![component("Exact", &service("x")), lower]).await;
     for kind in ["component", "COMPONENT", "Component"] {
         let path = format!("{CATALOG}/entities/by-name/{kind}/DEFAULT/exact");
         assert_eq!(client.get(&path).await.ok()["kind"], "Component");

@@ -190,36 +190,42 @@ mod tests {
         Condition::parse(condition).unwrap().holds(&entity)
     }
 
-    fn rule(name: &str, params: Value) -> Value {
+    fn rule(name: &str, params: &Value) -> Value {
         json!({"rule": name, "resourceType": "catalog-entity", "params": params})
     }
 
     #[test]
     fn rules_hold_as_backstages_do() {
         for yes in [
-            rule("HAS_ANNOTATION", json!({"annotation": "a/b"})),
-            rule("HAS_ANNOTATION", json!({"annotation": "a/b", "value": "1"})),
-            rule("HAS_LABEL", json!({"label": "tier", "value": "gold"})),
-            rule("HAS_METADATA", json!({"key": "tags", "value": "java"})),
-            rule("HAS_METADATA", json!({"key": "a.b", "value": "dotted"})),
-            rule("HAS_SPEC", json!({"key": "nested.deep"})),
-            rule("IS_ENTITY_KIND", json!({"kinds": ["api", "COMPONENT"]})),
-            rule("IS_ENTITY_OWNER", json!({"claims": ["group:default/x"]})),
-            json!({"not": rule("HAS_SPEC", json!({"key": "nested.zero"}))}),
+            rule("HAS_ANNOTATION", &json!({"annotation": "a/b"})),
+            rule(
+                "HAS_ANNOTATION",
+                &json!({"annotation": "a/b", "value": "1"}),
+            ),
+            rule("HAS_LABEL", &json!({"label": "tier", "value": "gold"})),
+            rule("HAS_METADATA", &json!({"key": "tags", "value": "java"})),
+            rule("HAS_METADATA", &json!({"key": "a.b", "value": "dotted"})),
+            rule("HAS_SPEC", &json!({"key": "nested.deep"})),
+            rule("IS_ENTITY_KIND", &json!({"kinds": ["api", "COMPONENT"]})),
+            rule("IS_ENTITY_OWNER", &json!({"claims": ["group:default/x"]})),
+            json!({"not": rule("HAS_SPEC", &json!({"key": "nested.zero"}))}),
             json!({"anyOf": [
-                rule("HAS_LABEL", json!({"label": "none"})),
-                {"allOf": [rule("HAS_SPEC", json!({"key": "owner", "value": "x"}))]},
+                rule("HAS_LABEL", &json!({"label": "none"})),
+                {"allOf": [rule("HAS_SPEC", &json!({"key": "owner", "value": "x"}))]},
             ]}),
         ] {
             assert!(holds(&yes), "{yes}");
         }
         for no in [
-            rule("HAS_ANNOTATION", json!({"annotation": "A/B"})),
-            rule("HAS_ANNOTATION", json!({"annotation": "a/b", "value": "2"})),
-            rule("HAS_SPEC", json!({"key": "nested.none"})),
-            rule("HAS_SPEC", json!({"key": "owner", "value": "X"})),
-            rule("IS_ENTITY_KIND", json!({"kinds": []})),
-            rule("IS_ENTITY_OWNER", json!({"claims": ["Group:default/x"]})),
+            rule("HAS_ANNOTATION", &json!({"annotation": "A/B"})),
+            rule(
+                "HAS_ANNOTATION",
+                &json!({"annotation": "a/b", "value": "2"}),
+            ),
+            rule("HAS_SPEC", &json!({"key": "nested.none"})),
+            rule("HAS_SPEC", &json!({"key": "owner", "value": "X"})),
+            rule("IS_ENTITY_KIND", &json!({"kinds": []})),
+            rule("IS_ENTITY_OWNER", &json!({"claims": ["Group:default/x"]})),
         ] {
             assert!(!holds(&no), "{no}");
         }
@@ -227,11 +233,11 @@ mod tests {
 
     #[test]
     fn h09_what_is_no_condition_is_refused() {
-        let mut deep = rule("HAS_SPEC", json!({"key": "a"}));
+        let mut deep = rule("HAS_SPEC", &json!({"key": "a"}));
         for _ in 0..MAX_DEPTH {
             deep = json!({"not": deep});
         }
-        let wide = json!({"anyOf": vec![rule("HAS_SPEC", json!({"key": "a"})); MAX_NODES]});
+        let wide = json!({"anyOf": vec![rule("HAS_SPEC", &json!({"key": "a"})); MAX_NODES]});
         for bad in [
             deep,
             wide,
@@ -241,10 +247,10 @@ mod tests {
             json!({"anyOf": {}}),
             json!({"nor": []}),
             json!({"allOf": [{"not": 1}]}),
-            rule("IS_ADMIN", json!({})),
-            rule("HAS_SPEC", json!({})),
-            rule("HAS_SPEC", json!({"key": "a", "value": 1})),
-            rule("IS_ENTITY_KIND", json!({"kinds": [1]})),
+            rule("IS_ADMIN", &json!({})),
+            rule("HAS_SPEC", &json!({})),
+            rule("HAS_SPEC", &json!({"key": "a", "value": 1})),
+            rule("IS_ENTITY_KIND", &json!({"kinds": [1]})),
         ] {
             assert!(Condition::parse(&bad).is_err(), "{bad}");
         }

@@ -18,11 +18,10 @@ use crate::api::state::ApiState;
 
 /// `GET …/tasks`
 pub(super) async fn list_tasks(
-    access: Access<Read>,
+    _access: Access<Read>,
     State(state): State<ApiState>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let _ = access;
     params.only(&[])?;
     let tasks = state.storage.list_tasks().await?;
     let tasks: Vec<Value> = tasks.iter().map(body_of).collect();

@@ -190,7 +190,7 @@ async fn h10_queries_of_locations_that_are_refused() {
 }
 
 /// Answers the next run as a worker does; what was asked.
-async fn answer_run(host: &Host, kind: RunKind, result: Value) -> Value {
+async fn answer_run(host: &Host, kind: RunKind, result: &Value) -> Value {
     let worker = WorkerId("w".into());
     host.storage.renew_lease(&worker).await.unwrap();
     loop {
@@ -219,7 +219,7 @@ async fn a_worker_is_asked_what_is_behind_a_location() {
         "existingEntityFiles": [],
         "generateEntities": [{"entity": {"kind": "Component"}, "fields": []}],
     });
-    let answering = answer_run(&host, RunKind::AnalyzeLocation, skeleton.clone());
+    let answering = answer_run(&host, RunKind::AnalyzeLocation, &skeleton);
     let (answer, asked) = tokio::join!(analyze, answering);
     assert_eq!((answer.status, answer.json()), (200, skeleton));
     assert_eq!(
@@ -230,12 +230,15 @@ async fn a_worker_is_asked_what_is_behind_a_location() {
     let analyze = host.catalog("POST", "/analyze-location", Some(body.clone()));
     let errors =
         json!({"errors": [{"name": "InputError", "message": "a"}, {"name": "E", "message": "b"}]});
-    let (answer, _) = tokio::join!(analyze, answer_run(&host, RunKind::AnalyzeLocation, errors));
+    let (answer, _) = tokio::join!(
+        analyze,
+        answer_run(&host, RunKind::AnalyzeLocation, &errors)
+    );
     assert_eq!((answer.status, message(&answer).as_str()), (400, "a, b"));
 
     let analyze = host.catalog("POST", "/analyze-location", Some(body));
     let busy = json!({"unavailable": "github.com does not answer"});
-    let (answer, _) = tokio::join!(analyze, answer_run(&host, RunKind::AnalyzeLocation, busy));
+    let (answer, _) = tokio::join!(analyze, answer_run(&host, RunKind::AnalyzeLocation, &busy));
     assert_eq!(answer.status, 503);
     assert!(answer.headers.contains_key("retry-after"));
 

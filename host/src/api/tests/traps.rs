@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::api::tests::host::{Answer, Host};
 
-fn component(name: &str, spec: Value) -> Value {
+fn component(name: &str, spec: &Value) -> Value {
     json!({
         "apiVersion": "backstage.io/v1alpha1",
         "kind": "Component",
@@ -94,10 +94,10 @@ async fn trap_02_what_is_not_found_says_so_in_a_body_that_clients_parse() {
 #[tokio::test]
 async fn trap_02_an_entity_whose_origin_is_not_registered_has_no_location() {
     let host = Host::new().await;
-    let mut moved = component("moved", json!({}));
+    let mut moved = component("moved", &json!({}));
     moved["metadata"]["annotations"] =
         json!({"backstage.io/managed-by-origin-location": "url:https://example.com/x.yaml"});
-    host.provide(&[component("bare", json!({})), moved]).await;
+    host.provide(&[component("bare", &json!({})), moved]).await;
     for (name, said) in [
         ("none", "found no entity for ref component:default/none"),
         (
@@ -131,7 +131,7 @@ async fn trap_03_only_the_list_of_locations_is_wrapped() {
 #[tokio::test]
 async fn trap_04_limit_and_fields_come_anew_with_a_cursor() {
     let host = Host::new().await;
-    let four = ["a", "b", "c", "d"].map(|name| component(name, json!({"owner": "x"})));
+    let four = ["a", "b", "c", "d"].map(|name| component(name, &json!({"owner": "x"})));
     host.provide(&four).await;
     let first = "/entities/by-query?limit=1&orderField=metadata.name,asc&fields=kind";
     let first = host.catalog("GET", first, None).await.json();
@@ -157,7 +157,7 @@ async fn trap_04_limit_and_fields_come_anew_with_a_cursor() {
 #[tokio::test]
 async fn trap_05_refs_are_answered_in_order_with_nulls_from_a_body_above_100_kib() {
     let host = Host::new().await;
-    host.provide(&[component("a", json!({})), component("b", json!({}))])
+    host.provide(&[component("a", &json!({})), component("b", &json!({}))])
         .await;
     let mut refs: Vec<String> = (0..6_000)
         .map(|number| format!("component:default/none-{number}"))
@@ -188,8 +188,8 @@ async fn trap_06_problems_of_an_entity_have_a_body_of_their_own() {
     let host = Host::new().await;
     for (entity, location) in [
         (json!({"kind": "x"}), "url:https://example.com"),
-        (component("a", json!({})), "file:/etc/passwd"),
-        (component("a", json!({})), "nonsense"),
+        (component("a", &json!({})), "file:/etc/passwd"),
+        (component("a", &json!({})), "nonsense"),
     ] {
         let body = json!({"entity": entity, "location": location});
         let answer = host
@@ -227,7 +227,7 @@ async fn trap_07_deleting_an_entity_twice_is_204_and_a_location_404() {
 #[tokio::test]
 async fn trap_09_refs_are_lower_case_and_bodies_and_messages_keep_their_casing() {
     let host = Host::new().await;
-    host.provide(&[component("Artist-Web", json!({}))]).await;
+    host.provide(&[component("Artist-Web", &json!({}))]).await;
     let path = "/entities/by-name/COMPONENT/Default/ARTIST-web";
     let entity = host.catalog("GET", path, None).await.json();
     assert_eq!(entity["metadata"]["name"], "Artist-Web");
@@ -250,9 +250,9 @@ async fn trap_09_refs_are_lower_case_and_bodies_and_messages_keep_their_casing()
 async fn trap_10_the_filter_grammar() {
     let host = Host::new().await;
     host.provide(&[
-        component("a", json!({"type": "service", "owner": "x", "n": null})),
-        component("b", json!({"type": "website", "owner": "x", "empty": ""})),
-        component("c", json!({"type": "library", "owner": "y"})),
+        component("a", &json!({"type": "service", "owner": "x", "n": null})),
+        component("b", &json!({"type": "website", "owner": "x", "empty": ""})),
+        component("c", &json!({"type": "library", "owner": "y"})),
     ])
     .await;
     for (filters, expected) in [
@@ -283,7 +283,7 @@ async fn trap_11_long_values_only_exist_and_long_keys_do_not() {
     let (fits, long) = ("v".repeat(200), "v".repeat(201));
     let key = "k".repeat(200);
     let spec = json!({"fits": fits, "long": long, "none": null, "tags": ["x"], key.clone(): "1"});
-    host.provide(&[component("a", spec)]).await;
+    host.provide(&[component("a", &spec)]).await;
     for (filter, found) in [
         (format!("spec.fits={fits}"), true),
         ("spec.long".to_owned(), true),
@@ -355,13 +355,13 @@ async fn trap_15_a_registered_location_has_the_entity_that_tools_compute() {
 async fn trap_17_order_is_that_of_lower_cased_text_with_the_uid_behind_it() {
     let host = Host::new().await;
     host.provide(&[
-        component("e1", json!({"v": "b"})),
-        component("e2", json!({"v": "B"})),
-        component("e3", json!({"v": 10})),
-        component("e4", json!({"v": 9})),
-        component("e5", json!({"v": "\u{e4}"})),
-        component("e6", json!({"v": "z"})),
-        component("e7", json!({})),
+        component("e1", &json!({"v": "b"})),
+        component("e2", &json!({"v": "B"})),
+        component("e3", &json!({"v": 10})),
+        component("e4", &json!({"v": 9})),
+        component("e5", &json!({"v": "\u{e4}"})),
+        component("e6", &json!({"v": "z"})),
+        component("e7", &json!({})),
     ])
     .await;
     let ordered = async |direction: &str| {
@@ -393,7 +393,7 @@ async fn trap_17_order_is_that_of_lower_cased_text_with_the_uid_behind_it() {
 async fn trap_18_entities_without_paging_are_all_in_one_reply() {
     let host = Host::new().await;
     let many: Vec<Value> = (0..1_234)
-        .map(|number| component(&format!("e{number:04}"), json!({"n": number})))
+        .map(|number| component(&format!("e{number:04}"), &json!({"n": number})))
         .collect();
     host.provide(&many).await;
     let all = host
