@@ -29,8 +29,10 @@ pub(super) fn routes() -> Routes {
 /// `GET /openapi.json`
 async fn show_openapi(State(state): State<ApiState>, params: Params) -> Result<Response, ApiError> {
     params.only(&[])?;
-    let text = state.openapi.get().cloned().unwrap_or_default();
-    Ok(extract::json_text(StatusCode::OK, text.to_string()))
+    Ok(extract::json_text(
+        StatusCode::OK,
+        state.openapi.to_string(),
+    ))
 }
 
 /// The document.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use greenroom_model::{Clock, ProcessorName, TenantId};
 use greenroom_storage::Storage;
@@ -54,8 +54,8 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) metrics: Arc<ApiMetrics>,
     pub(crate) storage_watch: Arc<StorageWatch>,
-    /// `/openapi.json`, written when the router is made.
-    pub(crate) openapi: OnceLock<Arc<str>>,
+    /// `/openapi.json`.
+    pub(crate) openapi: Arc<str>,
     /// Requests that wait for a run, by tenant.
     pub(crate) waiting_runs: Mutex<HashMap<TenantId, usize>>,
     /// The number of the newest mutation of each provider (h21: the later start wins).
@@ -63,8 +63,8 @@ pub(crate) struct Shared {
 }
 
 impl ApiState {
-    pub(crate) fn new(parts: ApiParts) -> Self {
-        let metrics = ApiMetrics::of_process();
+    pub(crate) fn new(parts: ApiParts, openapi: Arc<str>) -> Self {
+        let metrics = ApiMetrics::new();
         let indexes = IndexSet::new(
             Arc::clone(&parts.storage),
             Arc::clone(&parts.lifecycle),
@@ -83,7 +83,7 @@ impl ApiState {
             indexes,
             metrics,
             storage_watch: Arc::default(),
-            openapi: OnceLock::new(),
+            openapi,
             waiting_runs: Mutex::default(),
             newest_mutation: Mutex::default(),
         }))

@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 
 use crate::api::tests::documented;
 use crate::api::token::new_token;
-use crate::api::{ApiParts, router};
+use crate::api::{ApiParts, Edge};
 use crate::config::Quotas;
 use crate::lifecycle::Lifecycle;
 use crate::supervisor::Wakes;
@@ -86,7 +86,7 @@ impl Host {
             reserved_processors: vec![ProcessorName::parse("builtin-kinds").unwrap()],
             quotas: Quotas::default(),
         };
-        let router = router(parts);
+        let router = Edge::start(parts).router();
         let mut host = Self {
             router,
             storage,
