@@ -258,7 +258,11 @@ mod tests {
             assert!(reader.push(&blank).is_ok());
         }
         let refused = reader.push(b" ").unwrap_err();
-        assert!(refused.message().contains("64 MiB"), "{}", refused.message());
+        assert!(
+            refused.message().contains("64 MiB"),
+            "{}",
+            refused.message()
+        );
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Table {
     }
 }
 
-/// The tables of a page, outside of its code.
+/// The tables of a page, outside of its code. No cell has a `|` in it.
 ///
 /// # Panics
 /// If a row has more or fewer cells than its table has columns.
@@ -101,10 +101,10 @@ pub fn tables(page: &str) -> Vec<Table> {
             within = false;
             continue;
         };
+        let cells = cells.trim_end();
+        let cells = cells.strip_suffix('|').unwrap_or(cells);
         let cells: Vec<String> = cells
-            .trim_end()
-            .trim_end_matches('|')
-            .split(" | ")
+            .split('|')
             .map(|cell| cell.trim().to_owned())
             .collect();
         match tables.last_mut().filter(|_| within) {
@@ -206,7 +206,10 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<(String, String)>) {
             if !foreign && !name.starts_with('.') {
                 collect(root, &path, found);
             }
-        } else if [".rs", ".toml", ".wit"].iter().any(|end| name.ends_with(end)) {
+        } else if [".rs", ".toml", ".wit"]
+            .iter()
+            .any(|end| name.ends_with(end))
+        {
             let relative = path.strip_prefix(root).expect("below the root");
             let text = fs::read_to_string(&path).expect("a source");
             found.push((relative.to_string_lossy().into_owned(), text));
@@ -259,7 +262,16 @@ fn own_harness(manifest: &str) -> Vec<String> {
             let section = section.split("\n[").next().unwrap_or_default();
             section.contains("harness = false")
         })
-        .filter_map(|section| Some(section.split_once("name = \"")?.1.split_once('"')?.0.to_owned()))
+        .filter_map(|section| {
+            Some(
+                section
+                    .split_once("name = \"")?
+                    .1
+                    .split_once('"')?
+                    .0
+                    .to_owned(),
+            )
+        })
         .collect()
 }
 
@@ -289,7 +301,9 @@ fn value_of(source: &str, name: &str) -> Result<u64, String> {
 fn value(source: &str, written: &str) -> Result<u64, String> {
     type Operate = fn(u64, u64) -> Option<u64>;
     const OPERATORS: [(&str, Operate); 3] = [
-        ("<<", |left, right| left.checked_mul(1_u64.checked_shl(u32::try_from(right).ok()?)?)),
+        ("<<", |left, right| {
+            left.checked_mul(1_u64.checked_shl(u32::try_from(right).ok()?)?)
+        }),
         ("+", u64::checked_add),
         ("*", u64::checked_mul),
     ];
@@ -373,7 +387,8 @@ fn is_left_out() {}
 fn helps() {}
 ";
         assert_eq!(tests_of(source), ["runs", "runs_too"]);
-        let suite = "    m!(@group $run, runs, [\n        first,\n        second,\n    ]);\n    other,\n";
+        let suite =
+            "    m!(@group $run, runs, [\n        first,\n        second,\n    ]);\n    other,\n";
         assert_eq!(conformance_tests(suite), ["first", "second"]);
         let manifest = "[[test]]\nname = \"a\"\n\n[[test]]\nname = \"b\"\nharness = false\n";
         assert_eq!(own_harness(manifest), ["b"]);

@@ -179,7 +179,9 @@ fn public_names() -> BTreeSet<String> {
             let statement = rest.split(';').next().unwrap_or_default();
             let last = statement.rsplit("::").next().unwrap_or_default();
             let last = last.trim_matches(['{', '}', '\n']);
-            last.split(',').map(|name| word(name.trim())).collect::<Vec<_>>()
+            last.split(',')
+                .map(|name| word(name.trim()))
+                .collect::<Vec<_>>()
         })
         .collect();
     for file in [

@@ -20,7 +20,11 @@ fn every_test_that_a_table_names_exists() {
                 .into_iter()
                 .map(|wrong| format!("{page}: {wrong}")),
         );
-        let named = |name: &&str| tables(&text).iter().any(|table| table.column(name).is_some());
+        let named = |name: &&str| {
+            tables(&text)
+                .iter()
+                .any(|table| table.column(name).is_some())
+        };
         if TEST_COLUMNS.iter().any(|name| named(&name)) {
             naming.insert(page);
         }
@@ -55,7 +59,8 @@ fn links_of_pages_lead_somewhere() {
             };
             let there = target.exists()
                 && (place.is_empty()
-                    || std::fs::read_to_string(&target).is_ok_and(|text| has_heading(&text, place)));
+                    || std::fs::read_to_string(&target)
+                        .is_ok_and(|text| has_heading(&text, place)));
             if !there {
                 wrong.push(format!("{page} links to `{link}`, which is not there"));
             }

@@ -47,7 +47,10 @@ fn assert_same<'a>(rows: impl Iterator<Item = (&'a str, u64)>, code: &[(&str, u6
     let page: BTreeSet<(&str, u64)> = rows.collect();
     let code: BTreeSet<(&str, u64)> = code.iter().copied().collect();
     let only = |left: &BTreeSet<(&str, u64)>, right| {
-        let only: Vec<String> = left.difference(right).map(|one| format!("{one:?}")).collect();
+        let only: Vec<String> = left
+            .difference(right)
+            .map(|one| format!("{one:?}"))
+            .collect();
         only.join(", ")
     };
     assert_eq!(
@@ -60,7 +63,10 @@ fn assert_same<'a>(rows: impl Iterator<Item = (&'a str, u64)>, code: &[(&str, u6
 #[test]
 fn every_limit_of_a_call_has_its_default_and_ceiling() {
     let tables = tables_with("limit");
-    for (column, limits) in [("default", CallLimits::default()), ("ceiling", ENGINE_CEILING)] {
+    for (column, limits) in [
+        ("default", CallLimits::default()),
+        ("ceiling", ENGINE_CEILING),
+    ] {
         let fields = fields(limits);
         let code: Vec<(&str, u64)> = fields
             .iter()
@@ -170,7 +176,11 @@ fn every_constant_has_its_value() {
             }
         }
     }
-    assert!(wrong.is_empty(), "{PAGE} is wrong:\n  {}", wrong.join("\n  "));
+    assert!(
+        wrong.is_empty(),
+        "{PAGE} is wrong:\n  {}",
+        wrong.join("\n  ")
+    );
     assert_same(of_components.into_iter(), &code);
 }
 

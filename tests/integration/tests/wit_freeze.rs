@@ -53,7 +53,12 @@ fn a_track_is_frozen() {
     let listed: BTreeMap<String, String> = table
         .rows
         .iter()
-        .map(|row| (code_words(&row[0])[0].to_owned(), code_words(&row[1])[0].to_owned()))
+        .map(|row| {
+            (
+                code_words(&row[0])[0].to_owned(),
+                code_words(&row[1])[0].to_owned(),
+            )
+        })
         .collect();
     let found = tracks();
     let mut offences = Vec::new();

@@ -481,7 +481,9 @@ fn y16_a_location_has_10_000_targets() {
         let targets = vec!["./one.yaml"; count];
         let outcome = run(entity("Location", json!({"targets": targets})), &scripted);
         let reads = scripted.calls.borrow();
-        let reads = reads.iter().filter(|call| call.starts_with("reader read-location"));
+        let reads = reads
+            .iter()
+            .filter(|call| call.starts_with("reader read-location"));
         (reads.count(), processed(outcome).complete)
     };
     assert!(of(10_000).1);

@@ -304,10 +304,17 @@ async fn h16_eight_requests_of_a_tenant_wait_for_a_worker() {
     }
     let refused = ask("a").await;
     assert_eq!(refused.status, 429);
-    assert!(refused.text.contains("8 requests of this tenant wait"), "{}", refused.text);
+    assert!(
+        refused.text.contains("8 requests of this tenant wait"),
+        "{}",
+        refused.text
+    );
     let mut other = Box::pin(ask("b"));
     let waits = async {
-        let open = || host.storage.open_runs(host.tenant_b, RunKind::ValidateEntity);
+        let open = || {
+            host.storage
+                .open_runs(host.tenant_b, RunKind::ValidateEntity)
+        };
         while open().await.unwrap() < 1 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -324,7 +331,10 @@ async fn h12_bodies_over_their_caps_are_refused() {
     let sent = async |path: &str, bytes: usize| {
         let body = json!({"entityRefs": [], "padding": "x".repeat(bytes)});
         let answer = host.call("POST", path, Some(body)).await;
-        (answer.status, answer.text.contains("request entity too large"))
+        (
+            answer.status,
+            answer.text.contains("request entity too large"),
+        )
     };
     let by_refs = "/tenants/a/api/catalog/entities/by-refs";
     assert!(!sent(by_refs, 1_000 << 10).await.1, "above the usual cap");
