@@ -140,10 +140,10 @@ pub fn wrong_test_names(page: &str, tests: &BTreeSet<String>) -> Vec<String> {
             for row in &table.rows {
                 let named = code_words(&row[column]);
                 if named.is_empty() {
-                    wrong.push(format!("`{}` names no test", row[0]));
+                    wrong.push(format!("{} names no test", row[0]));
                 }
                 for name in named.into_iter().filter(|name| !tests.contains(*name)) {
-                    wrong.push(format!("`{}` names `{name}`, which is no test", row[0]));
+                    wrong.push(format!("{} names `{name}`, which is no test", row[0]));
                 }
             }
         }
@@ -369,7 +369,7 @@ Text.
         let tests = BTreeSet::from(["first".to_owned()]);
         assert_eq!(
             wrong_test_names(PAGE, &tests),
-            ["`a` names `second`, which is no test", "`b` names no test"]
+            ["a names `second`, which is no test", "b names no test"]
         );
     }
 
