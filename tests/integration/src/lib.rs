@@ -1,6 +1,8 @@
-//! What the integration tests share beside `tests/support`: the folder of the Node checks.
+//! What the integration tests share beside `tests/support`: the folder of the Node checks, and reading [`documents`].
 //!
 //! The tests themselves are in `tests/`, one file for each thing that is proved; each says at its head what that is.
+
+pub mod documents;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

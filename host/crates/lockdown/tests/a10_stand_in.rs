@@ -143,6 +143,17 @@ const ATTEMPTS: &[(&str, Fate, Attempt)] = &[
     ),
 ];
 
+/// What only a compiler may not: its memory is bounded by the kernel, that of a process that runs guests by its pool.
+const COMPILER_ATTEMPTS: &[(&str, Fate, Attempt)] =
+    &[("have_more_than_2_gib", Fate::Refused, |_| {
+        let mut held = Vec::<u8>::new();
+        held.try_reserve_exact(OVER_2_GIB)
+            .map_err(std::io::Error::other)
+    })];
+
+/// More than the memory of a compiler, in bytes.
+const OVER_2_GIB: usize = (2 << 30) + (1 << 20);
+
 /// Attempts that the layers beside the filter refuse by themselves.
 const WITHOUT_THE_FILTER: &[&str] = &[
     "open_a_file",
@@ -193,13 +204,19 @@ fn stand_in(arguments: &[String]) -> ExitCode {
     } else if !(layers.landlock && layers.namespaces) {
         return ExitCode::from(NO_LAYERS);
     }
-    let Some((_, _, attempt)) = ATTEMPTS.iter().find(|(name, _, _)| name == attempt) else {
+    let Some(attempt) = find(attempt) else {
         return ExitCode::from(NOT_LOCKED);
     };
     match attempt(&told) {
         Ok(()) => ExitCode::from(SUCCEEDED),
         Err(_) => ExitCode::from(REFUSED),
     }
+}
+
+fn find(name: &str) -> Option<Attempt> {
+    let mut all = ATTEMPTS.iter().chain(COMPILER_ATTEMPTS);
+    all.find(|(known, _, _)| *known == name)
+        .map(|(_, _, attempt)| *attempt)
 }
 
 /// In the parent: runs every attempt and says how each ended.
@@ -234,6 +251,13 @@ fn judge(arguments: &[String]) -> ExitCode {
                 expect(ended, *fate),
             );
         }
+    }
+    for (attempt, fate, _) in COMPILER_ATTEMPTS {
+        let ended = run("compiler", "sealed", attempt, port);
+        report(
+            format!("a10_compiler_cannot_{attempt}"),
+            expect(ended, *fate),
+        );
     }
     for attempt in WITHOUT_THE_FILTER {
         let ended = run("guests", "enclosed", attempt, port);
@@ -293,9 +317,9 @@ fn unlocked(port: u16) -> Result<(), String> {
         "connect_to_an_address",
         "fork_and_exec",
         "start_a_thread",
+        "have_more_than_2_gib",
     ] {
-        let attempt = ATTEMPTS.iter().find(|(known, _, _)| *known == name);
-        let Some((_, _, attempt)) = attempt else {
+        let Some(attempt) = find(name) else {
             return Err(format!("no attempt `{name}`"));
         };
         attempt(&told).map_err(|error| format!("`{name}` failed without lockdown: {error}"))?;

@@ -128,9 +128,11 @@ mod tests {
         control.location_types = vec!["u\nrl".to_owned()];
         let mut schema = given();
         schema.config_schema = Some("[".to_owned());
+        let mut large = given();
+        large.config_schema = Some(format!("{{}}{}", " ".repeat(MAX_SCHEMA_BYTES)));
         let mut long = given();
         long.summary = Some("é".repeat(201));
-        for bad in [many, lowest, none, control, schema, long] {
+        for bad in [many, lowest, none, control, schema, large, long] {
             let fault = descriptor(bad).unwrap_err();
             assert_eq!(fault.kind, FaultKind::InvalidOutput);
         }

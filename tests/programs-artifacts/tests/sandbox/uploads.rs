@@ -76,6 +76,17 @@ fn a05_cut_and_flipped_components_are_rejected_or_ready() {
 }
 
 #[test]
+fn a06_a_component_over_its_size_is_rejected() {
+    let limit = CompileLimits::default().component_bytes;
+    let mut large = b"\0asm\x0d\0\x01\0".to_vec();
+    large.resize(limit + 1, 0);
+    let bytes = large.len();
+    assert_eq!(rejection(&large), Rejection::TooLarge { bytes, limit });
+    large.pop();
+    assert!(!matches!(rejection(&large), Rejection::TooLarge { .. }));
+}
+
+#[test]
 fn a08_compile_bombs_are_rejected_before_compiling() {
     over_limit(
         &around(&format!("(func (local{}))", " i32".repeat(50_000))),
@@ -93,6 +104,9 @@ fn a08_compile_bombs_are_rejected_before_compiling() {
         &around(&format!("(func {})", "nop ".repeat(600_000))),
         "bytes in one function",
     );
+    over_limit(&around(&"(type (func))".repeat(50_001)), "types");
+    let segments = "(data \"\")".repeat(30_001);
+    over_limit(&around(&segments), "data and element segments");
 }
 
 #[test]
