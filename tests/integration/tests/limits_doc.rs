@@ -108,7 +108,10 @@ fn every_quota_has_its_default() {
         waiting_uploads,
         compile_seconds_per_hour,
         compile_cpu_seconds,
+        // Of the other table: what it may be lowered from is the ceiling.
+        call_limits,
     } = Quotas::default();
+    assert_eq!(call_limits, ENGINE_CEILING);
     let code = [
         ("revisions_per_processor", revisions_per_processor),
         ("uploads_per_minute", uploads_per_minute),
