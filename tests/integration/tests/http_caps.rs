@@ -38,7 +38,8 @@ async fn h01_a_connection_without_a_request_is_closed() {
     tokio::task::block_in_place(|| {
         let mut silent = connect(&host, "");
         let mut slow = connect(&host, "GET / HTTP/1.1\r\nhost: x\r\n");
-        for stream in [&mut slow, &mut silent] {
+        let mut undecided = connect(&host, "PRI * HTTP");
+        for stream in [&mut slow, &mut silent, &mut undecided] {
             answer(stream);
             let after = opened.elapsed();
             assert!(
@@ -63,4 +64,14 @@ async fn h05_too_many_headers_are_refused() {
     assert!(good.starts_with("HTTP/1.1 200 "), "{good}");
     let refused = with(101);
     assert!(refused.starts_with("HTTP/1.1 431 "), "{refused}");
+}
+
+/// What is shorter than a preface, or begins like one, is a request all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_request_is_answered() {
+    let host = TestHost::builder().workers(0).start().await;
+    for request in ["GET / HTTP/1.0\r\n\r\n", "PRIX / HTTP/1.0\r\n\r\n"] {
+        let said = tokio::task::block_in_place(|| answer(&mut connect(&host, request)));
+        assert!(said.starts_with("HTTP/1.0 4"), "{said}");
+    }
 }
