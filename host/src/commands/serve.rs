@@ -36,7 +36,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let data = DataDir::open(&config.data_dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let storage: Arc<dyn Storage> = Arc::new(
-        SqliteStorage::open(&data.database(), Arc::clone(&clock)).context("open the database")?,
+        SqliteStorage::open(&data.database()?, Arc::clone(&clock)).context("open the database")?,
     );
     provision::apply(config, &*storage).await?;
     operator_token::ensure(&data, &*storage).await?;

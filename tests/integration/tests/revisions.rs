@@ -135,6 +135,11 @@ async fn what_was_uploaded_comes_back(client: &Client, second: &Value) {
     assert!(downloaded == bytes, "the download is the upload");
     let found = client.get(&format!("{LABELS}/revisions/2")).await.ok();
     assert_eq!(found, *second);
+    assert_eq!(
+        found["track"], "0.1",
+        "a12: the track that is used is recorded"
+    );
+    assert!(found["descriptor"]["track"].is_null(), "and told once");
     let schema = found["descriptor"]["configSchema"]
         .as_str()
         .expect("a schema");

@@ -8,7 +8,7 @@ use greenroom_model::rules::CatalogRules;
 use greenroom_model::{Digest, Level, LocationRef, ProcessorName, Stage};
 use greenroom_orchestrator::{
     CallLimits, CallProcessor, Descriptor, FaultKind, Job, Outcome, Pipeline, PipelineProcessor,
-    Processed, Read, ReadOutcome, SandboxError, Step, Verdict, Want, resume, start,
+    Processed, Read, ReadOutcome, SandboxError, Step, Track, Verdict, Want, resume, start,
 };
 use greenroom_sandbox::{
     CallOutcome, CallReport, Called, Emission, GuestDiagnostic, GuestFault, LocationKey,
@@ -98,6 +98,7 @@ fn processor(name: &str, stages: &[Stage], location_types: &[&str]) -> PipelineP
         name: ProcessorName::parse(name).expect("a processor name"),
         revision: digest(name),
         descriptor: Descriptor {
+            track: Track::V0_1,
             stages: stages.to_vec(),
             subscription: vec![],
             location_types: location_types.iter().map(ToString::to_string).collect(),

@@ -5,6 +5,7 @@
 
 pub mod activations;
 pub mod blobs;
+pub mod chain;
 pub mod changes;
 pub mod entities;
 pub mod faults;

@@ -178,7 +178,7 @@ impl Host {
         let number = answer.json()["number"].as_u64().unwrap();
         let number = u32::try_from(number).unwrap();
         let descriptor = json!({
-            "stages": ["pre-process"], "subscription": [], "locationTypes": [], "priority": 20,
+            "track": "0.1", "stages": ["pre-process"], "subscription": [], "locationTypes": [], "priority": 20,
             "configSchema": schema, "time": null, "summary": null,
         });
         let ready = RevisionState::Ready {
