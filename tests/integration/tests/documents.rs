@@ -20,12 +20,12 @@ fn every_test_that_a_table_names_exists() {
                 .into_iter()
                 .map(|wrong| format!("{page}: {wrong}")),
         );
-        let named = |name: &&str| {
+        let named = |name: &str| {
             tables(&text)
                 .iter()
                 .any(|table| table.column(name).is_some())
         };
-        if TEST_COLUMNS.iter().any(|name| named(&name)) {
+        if TEST_COLUMNS.iter().any(|name| named(name)) {
             naming.insert(page);
         }
     }
