@@ -43,6 +43,6 @@ mod token;
 mod upload;
 
 pub use mutation_lines::read_mutation;
-pub use router::{operations_router, router};
+pub use router::Edge;
 pub use server::serve;
 pub use state::ApiParts;

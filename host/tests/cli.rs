@@ -93,3 +93,26 @@ fn s02_a_key_that_others_can_read_refuses_the_start() {
         "{said}"
     );
 }
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test plants a link in a data directory"
+)]
+fn s04_a_database_that_is_a_link_refuses_the_start_and_is_not_written() {
+    let outside = tempfile::tempdir().unwrap();
+    let theirs = outside.path().join("theirs.db");
+    let directory = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(&theirs, directory.path().join("greenroom.db")).unwrap();
+    let data = directory.path().to_str().unwrap();
+    for command in ["serve", "worker"] {
+        let output = greenroom(&[command, "--data-dir", data], &[]);
+        assert_eq!(output.status.code(), Some(1));
+        let said = stderr(&output);
+        assert!(
+            said.contains("greenroom.db` is not a plain file: move it away"),
+            "{said}"
+        );
+    }
+    assert!(!theirs.exists(), "nothing was made where the link leads");
+}

@@ -5,17 +5,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures_util::StreamExt as _;
 use greenroom::supervisor::{Pulse, SandboxEnd};
 use greenroom::worker::{Artifacts, BundledCode, CompileChild, Describe as _, SandboxChildren};
 use greenroom_model::{Clock, Digest, ProcessorName, TenantId, TenantName, Timestamp};
-use greenroom_orchestrator::{
-    CallLimits, CallProcessor, Job, SandboxError, StageCall, Step, Verdict,
-};
+use greenroom_orchestrator::{CallLimits, Job, Step, Verdict};
 use greenroom_processing::{BundledProcessor, Orchestrate as _, Pipelines, TenantPipeline};
-use greenroom_sandbox::{Artifact, CallOutcome, Called, StageAnswer};
+use greenroom_sandbox::{Artifact, CallOutcome};
 use greenroom_storage::{Lane, NewTenant, Storage};
 use greenroom_storage_sqlite::SqliteStorage;
 
@@ -185,39 +182,4 @@ async fn a_worker_whose_children_cannot_be_started_says_why() {
         "{error}"
     );
     assert!(pulse.sandbox_ends().of(SandboxEnd::NotStarted) >= 1);
-}
-
-/// What the hand-over of an entity costs, 32 in flight, beside the same turns on a thread of this process. Not a test of
-/// a bound: `cargo test --release --test sandbox_children hand_over -- --ignored --nocapture`, on a quiet machine.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement, which needs a quiet machine"]
-async fn hand_over() {
-    struct NoCalls;
-    impl CallProcessor for NoCalls {
-        fn call(
-            &self,
-            revision: &Digest,
-            _call: &StageCall,
-            _limits: &CallLimits,
-            _seed: [u8; 32],
-        ) -> Result<Called<StageAnswer>, SandboxError> {
-            Err(SandboxError::NotLoaded(*revision))
-        }
-    }
-    const TURNS: u32 = 50_000;
-    const IN_FLIGHT: usize = 32;
-    let setup = Setup::new(&[], |artifact, _| artifact).await;
-    let began = Instant::now();
-    for _ in 0..TURNS {
-        greenroom_orchestrator::start(job("web"), &setup.pipeline.pipeline, &NoCalls).unwrap();
-    }
-    let here = began.elapsed() / TURNS;
-    setup.run("web").await;
-    let began = Instant::now();
-    let mut turns = futures_util::stream::iter(0..TURNS)
-        .map(|_| setup.run("web"))
-        .buffer_unordered(IN_FLIGHT);
-    while turns.next().await.is_some() {}
-    let there = began.elapsed() / TURNS;
-    println!("a turn here {here:?}, handed over {there:?}, {IN_FLIGHT} in flight");
 }

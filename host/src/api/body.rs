@@ -18,6 +18,10 @@ use super::state::ApiState;
 
 /// Backstage's cap on JSON bodies.
 const MAX_JSON_BYTES: usize = 100 * 1024;
+/// A list of refs in one request is not cut by the client (ref §12 trap 5).
+const MAX_REFS_JSON_BYTES: usize = 1024 * 1024;
+/// One entity of 4 MiB (DESIGN §3.2), a configuration and what is around them.
+const MAX_ENTITY_JSON_BYTES: usize = 4 * 1024 * 1024 + 128 * 1024;
 /// Longest silence within a body.
 const STALL: Duration = Duration::from_secs(10);
 /// Time a body may take, plus as much for each further [`STEP_BYTES`].
@@ -103,27 +107,25 @@ impl FromRequest<ApiState> for JsonBody {
     }
 }
 
-/// A JSON object body of up to 1 MiB: a list of refs in one request is not cut by the client (ref §12 trap 5).
+/// A JSON object body that holds a list of refs, up to [`MAX_REFS_JSON_BYTES`].
 pub(crate) struct LargeJsonBody(pub(crate) Option<Map<String, Value>>);
 
 impl FromRequest<ApiState> for LargeJsonBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &ApiState) -> Result<Self, ApiError> {
-        read_json(request, 1024 * 1024).await.map(Self)
+        read_json(request, MAX_REFS_JSON_BYTES).await.map(Self)
     }
 }
 
-/// A JSON object body that holds one entity: 4 MiB of it (DESIGN §3.2), a configuration and what is around them.
+/// A JSON object body that holds one entity, up to [`MAX_ENTITY_JSON_BYTES`].
 pub(crate) struct EntityJsonBody(pub(crate) Option<Map<String, Value>>);
 
 impl FromRequest<ApiState> for EntityJsonBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &ApiState) -> Result<Self, ApiError> {
-        read_json(request, 4 * 1024 * 1024 + 128 * 1024)
-            .await
-            .map(Self)
+        read_json(request, MAX_ENTITY_JSON_BYTES).await.map(Self)
     }
 }
 

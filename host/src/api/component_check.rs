@@ -50,6 +50,31 @@ pub(super) fn refusal(bytes: &[u8]) -> Option<&'static str> {
 mod tests {
     use super::*;
 
+    /// What each kind of archive begins with, around whatever it holds.
+    #[test]
+    fn a04_archives_are_named_and_the_bytes_are_asked_for() {
+        let tar = [vec![b'a'; 257], b"ustar\0".to_vec()].concat();
+        let archives: [(&[u8], &str); 10] = [
+            (b"\x1f\x8b\x08\0", "gzip"),
+            (b"PK\x03\x04", "zip"),
+            (b"PK\x05\x06", "zip"),
+            (b"\x28\xb5\x2f\xfd", "zstd"),
+            (b"\xfd7zXZ\0", "xz"),
+            (b"BZh9", "bzip2"),
+            (&tar, "tar"),
+            (
+                br#"{"imageLayoutVersion":"1.0.0"}"#,
+                "JSON, perhaps an OCI manifest",
+            ),
+            (br#"{"schemaVersion":2}"#, "JSON, perhaps an OCI manifest"),
+            (b"{", "JSON, perhaps an OCI manifest"),
+        ];
+        for (bytes, name) in archives {
+            let sentence = format!("looks like {name}: send the component's bytes");
+            assert_eq!(refusal(bytes), Some(sentence.as_str()), "{bytes:?}");
+        }
+    }
+
     #[test]
     fn a01_a02_a03_a04_each_has_its_own_sentence() {
         assert_eq!(refusal(b"\0asm\x0d\0\x01\0rest"), None);

@@ -1,10 +1,10 @@
 //! What the edge counts, in Prometheus text on the operations listener.
 //!
-//! One set per process, because that is what is scraped: the API counts on one listener what the other shows.
+//! One set for both listeners of a process: the API counts on one what the other shows.
 //! Labels are routes and statuses, never tenants or names, so that the number of series is bounded (q07).
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -45,13 +45,8 @@ pub(crate) struct ApiMetrics {
 }
 
 impl ApiMetrics {
-    /// The process's set.
-    pub(crate) fn of_process() -> Arc<Self> {
-        static PROCESS: OnceLock<Arc<ApiMetrics>> = OnceLock::new();
-        Arc::clone(PROCESS.get_or_init(Self::new))
-    }
-
-    fn new() -> Arc<Self> {
+    /// All of them at zero.
+    pub(crate) fn new() -> Arc<Self> {
         let mut registry = Registry::with_prefix("greenroom");
         let requests = Family::default();
         let indexes = Gauge::default();

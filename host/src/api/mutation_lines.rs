@@ -251,6 +251,21 @@ mod tests {
     }
 
     #[test]
+    fn h21_a_mutation_has_64_mib() {
+        let blank = [vec![b' '; (1 << 20) - 1], vec![b'\n']].concat();
+        let mut reader = MutationReader::new(MutationKind::Full, "p");
+        for _ in 0..MAX_BYTES >> 20 {
+            assert!(reader.push(&blank).is_ok());
+        }
+        let refused = reader.push(b" ").unwrap_err();
+        assert!(
+            refused.message().contains("64 MiB"),
+            "{}",
+            refused.message()
+        );
+    }
+
+    #[test]
     fn y15_a_provider_cannot_name_files() {
         for location in ["file:/etc/passwd", " FILE :/etc/passwd", "file:"] {
             let mut line: Value = serde_json::from_str(ADD).unwrap();

@@ -33,8 +33,10 @@ pub(super) fn routes() -> Routes {
 /// `GET /openapi.json`
 async fn show_openapi(State(state): State<ApiState>, params: Params) -> Result<Response, ApiError> {
     params.only(&[])?;
-    let text = state.openapi.get().cloned().unwrap_or_default();
-    Ok(extract::json_text(StatusCode::OK, text.to_string()))
+    Ok(extract::json_text(
+        StatusCode::OK,
+        state.openapi.to_string(),
+    ))
 }
 
 /// `GET /tenants/{tenant}/api/catalog/openapi.json`, where clients of Backstage's catalog look for it
@@ -44,8 +46,8 @@ pub(super) async fn show_catalog_openapi(
     params: Params,
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
-    let text = state.catalog_openapi.get().cloned().unwrap_or_default();
-    Ok(extract::json_text(StatusCode::OK, text.to_string()))
+    let text = state.catalog_openapi.to_string();
+    Ok(extract::json_text(StatusCode::OK, text))
 }
 
 /// The document.

@@ -93,7 +93,8 @@ pub(super) async fn create_processor(
             "`{name}` is the name of a bundled processor; choose another"
         )));
     }
-    let settings = body.map(settings_of).transpose()?;
+    let quota = &state.quotas.call_limits;
+    let settings = body.map(|body| settings_of(body, quota)).transpose()?;
     let known = state.storage.find_processor(access.tenant, &name).await?;
     let status = match &known {
         Some(_) => StatusCode::OK,

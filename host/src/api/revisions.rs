@@ -43,7 +43,7 @@ pub(super) fn body_of(revision: &Revision, current: Option<u32>) -> Value {
         RevisionState::Inspecting => body["state"] = json!("inspecting"),
         RevisionState::Ready { descriptor } => {
             body["state"] = json!("ready");
-            body["descriptor"] = serde_json::from_str(descriptor).unwrap_or(Value::Null);
+            describe(&mut body, descriptor);
         }
         RevisionState::Rejected { reason } => {
             body["state"] = json!("rejected");
@@ -51,11 +51,23 @@ pub(super) fn body_of(revision: &Revision, current: Option<u32>) -> Value {
         }
         RevisionState::Damaged { descriptor, reason } => {
             body["state"] = json!("damaged");
-            body["descriptor"] = serde_json::from_str(descriptor).unwrap_or(Value::Null);
+            describe(&mut body, descriptor);
             body["reason"] = json!(reason);
         }
     }
     body
+}
+
+/// What the revision says it is, and beside that what the host found out: the track it is called in.
+fn describe(body: &mut Value, descriptor: &str) {
+    let mut descriptor: Value = serde_json::from_str(descriptor).unwrap_or(Value::Null);
+    let track = descriptor
+        .as_object_mut()
+        .and_then(|own| own.remove("track"));
+    if let Some(track) = track {
+        body["track"] = track;
+    }
+    body["descriptor"] = descriptor;
 }
 
 pub(super) async fn processor(

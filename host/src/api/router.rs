@@ -15,34 +15,41 @@ use super::routes::{Operation, Routes};
 use super::state::{ApiParts, ApiState};
 use super::{admin, catalog, index, metrics, openapi, probes, tenant_routes};
 
-/// Everything tenants and operators use, probes included. Starts the edge's tasks (following the change logs, watching
-/// storage) on the lifecycle; must be called within a tokio runtime.
-pub fn router(parts: ApiParts) -> Router {
-    let state = ApiState::new(parts);
-    let incoming = state.wakes.incoming.clone();
-    state.lifecycle.spawn(index::follow(
-        state.indexes.clone(),
-        incoming,
-        state.lifecycle.stopping(),
-    ));
-    state
-        .lifecycle
-        .spawn(probes::watch(state.clone(), state.lifecycle.stopping()));
-    let operations = operations();
-    let document = openapi::document(&operations).to_string();
-    let _ = state.openapi.set(document.into());
-    let document = openapi::catalog_document(&operations).to_string();
-    let _ = state.catalog_openapi.set(document.into());
-    finish(api_routes(), &state)
+/// The edge of a process, running: what one listener counts and watches, the other shows.
+pub struct Edge {
+    state: ApiState,
 }
 
-/// Probes and `/metrics`, for a listener of its own. Watches storage by itself; must be called within a tokio runtime.
-pub fn operations_router(parts: ApiParts) -> Router {
-    let state = ApiState::new(parts);
-    state
-        .lifecycle
-        .spawn(probes::watch(state.clone(), state.lifecycle.stopping()));
-    finish(probe_routes().and(metrics_routes()), &state)
+impl Edge {
+    /// Starts the edge's tasks (following the change logs, watching storage) on the lifecycle; must be called within a
+    /// tokio runtime.
+    pub fn start(parts: ApiParts) -> Self {
+        let operations = operations();
+        let state = ApiState::new(
+            parts,
+            openapi::document(&operations).to_string().into(),
+            openapi::catalog_document(&operations).to_string().into(),
+        );
+        state.lifecycle.spawn(index::follow(
+            state.indexes.clone(),
+            state.wakes.incoming.clone(),
+            state.lifecycle.stopping(),
+        ));
+        state
+            .lifecycle
+            .spawn(probes::watch(state.clone(), state.lifecycle.stopping()));
+        Self { state }
+    }
+
+    /// Everything tenants and operators use, probes included.
+    pub fn router(&self) -> Router {
+        finish(api_routes(), &self.state)
+    }
+
+    /// Probes and `/metrics`, for a listener of its own.
+    pub fn operations_router(&self) -> Router {
+        finish(probe_routes().and(metrics_routes()), &self.state)
+    }
 }
 
 fn api_routes() -> Routes {

@@ -25,7 +25,8 @@ use crate::lifecycle::{Lifecycle, Stopping};
 
 /// Connections at a time.
 const MAX_CONNECTIONS: usize = 4096;
-/// Time for the headers of a request. hyper's timer runs while a connection is idle too.
+/// Time for the headers of a request. hyper's timer runs while a connection is idle too, the socket's until it is known
+/// which version of HTTP is spoken.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Headers of one request.
 const MAX_HEADERS: usize = 100;
@@ -115,7 +116,7 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "a connection keeps Nagle's algorithm");
     }
-    let socket = TokioIo::new(TimedSocket::new(stream));
+    let socket = TokioIo::new(TimedSocket::new(stream, HEADER_TIMEOUT));
     let connection = builder.serve_connection(socket, service);
     tokio::pin!(connection);
     let result = tokio::select! {

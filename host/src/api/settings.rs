@@ -5,7 +5,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use greenroom_model::{CallLimits, ENGINE_CEILING, ProcessorName, TenantId, check_subscription};
+use greenroom_model::{CallLimits, ProcessorName, TenantId, check_subscription};
 use greenroom_storage::{Processor, ProcessorSettings, Revision, RevisionState, SettingsPut};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -55,7 +55,7 @@ pub(super) async fn update_processor_settings(
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
     let name = named(&path.name)?;
-    let settings = settings_of(body.unwrap_or_default())?;
+    let settings = settings_of(body.unwrap_or_default(), &state.quotas.call_limits)?;
     let before = state
         .storage
         .find_processor(access.tenant, &name)
@@ -137,17 +137,19 @@ pub(super) fn unfit_config(name: &ProcessorName, number: u32, wrong: &str) -> Ap
     ))
 }
 
-/// The settings in a body, checked as far as they can be without a revision.
-pub(super) fn settings_of(body: Map<String, Value>) -> Result<ProcessorSettings, ApiError> {
+/// The settings in a body, checked as far as they can be without a revision; limits go up to the tenant's quota.
+pub(super) fn settings_of(
+    body: Map<String, Value>,
+    quota: &CallLimits,
+) -> Result<ProcessorSettings, ApiError> {
     let settings: ProcessorSettings = typed(Some(body))?;
     if let Some(config) = &settings.config {
         check_config_size(config)?;
     }
     match &settings.limits {
         None => {}
-        // The tenant's quota is the engine's ceiling until tenants have quotas of their own.
         Some(Value::Object(limits)) => {
-            CallLimits::from_partial(limits, &ENGINE_CEILING)
+            CallLimits::from_partial(limits, quota)
                 .map_err(|wrong| ApiError::input(format!("request/body/limits: {wrong}")))?;
         }
         Some(_) => return Err(ApiError::input("request/body/limits must be object")),

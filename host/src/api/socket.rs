@@ -1,6 +1,7 @@
-//! A TCP stream that gives up on a peer which does not take what is written (h01, h13).
+//! A TCP stream that gives up on a peer which says nothing, or does not take what is written (h01, h13).
 //!
-//! Reads pass through; a write that makes no progress for 30 s fails, so that a reply never waits for ever.
+//! A write that makes no progress for 30 s fails, so that a reply never waits for ever. Reads pass through once it is known
+//! which version of HTTP is spoken, and hyper's timers hold; before that nobody's do, so that a silent peer would stay.
 
 use std::future::Future as _;
 use std::io::{Error, ErrorKind, Result};
@@ -14,18 +15,32 @@ use tokio::time::{Sleep, sleep};
 
 /// Longest time without progress of a write.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// What a client that speaks HTTP/2 begins with. While all that was read could become it, the version is not known.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// See the module's head.
 pub(crate) struct TimedSocket {
     stream: TcpStream,
     stalled: Option<Pin<Box<Sleep>>>,
+    greeting: Option<Greeting>,
+}
+
+/// What was read of the preface so far, and when that must have come to something.
+struct Greeting {
+    read: usize,
+    until: Pin<Box<Sleep>>,
 }
 
 impl TimedSocket {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    /// The peer has `patience` to say something that tells the version.
+    pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
         Self {
             stream,
             stalled: None,
+            greeting: Some(Greeting {
+                read: 0,
+                until: Box::pin(sleep(patience)),
+            }),
         }
     }
 
@@ -53,7 +68,29 @@ impl AsyncRead for TimedSocket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let Some(greeting) = &mut self.greeting else {
+            return result;
+        };
+        if result.is_ready() {
+            let said = &buffer.filled()[before..];
+            if PREFACE[greeting.read..].starts_with(said)
+                && greeting.read + said.len() < PREFACE.len()
+            {
+                greeting.read += said.len();
+            } else {
+                self.greeting = None;
+            }
+            return result;
+        }
+        match greeting.until.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(Error::new(
+                ErrorKind::TimedOut,
+                "the peer says nothing",
+            ))),
+            Poll::Pending => result,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use greenroom_model::{Clock, ProcessorName, TenantId};
 use greenroom_storage::Storage;
@@ -54,10 +54,10 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) metrics: Arc<ApiMetrics>,
     pub(crate) storage_watch: Arc<StorageWatch>,
-    /// `/openapi.json`, written when the router is made.
-    pub(crate) openapi: OnceLock<Arc<str>>,
+    /// `/openapi.json`.
+    pub(crate) openapi: Arc<str>,
     /// The same below the catalog's mount.
-    pub(crate) catalog_openapi: OnceLock<Arc<str>>,
+    pub(crate) catalog_openapi: Arc<str>,
     /// Requests that wait for a run, by tenant.
     pub(crate) waiting_runs: Mutex<HashMap<TenantId, usize>>,
     /// The number of the newest mutation of each provider (h21: the later start wins).
@@ -65,8 +65,8 @@ pub(crate) struct Shared {
 }
 
 impl ApiState {
-    pub(crate) fn new(parts: ApiParts) -> Self {
-        let metrics = ApiMetrics::of_process();
+    pub(crate) fn new(parts: ApiParts, openapi: Arc<str>, catalog_openapi: Arc<str>) -> Self {
+        let metrics = ApiMetrics::new();
         let indexes = IndexSet::new(
             Arc::clone(&parts.storage),
             Arc::clone(&parts.lifecycle),
@@ -85,8 +85,8 @@ impl ApiState {
             indexes,
             metrics,
             storage_watch: Arc::default(),
-            openapi: OnceLock::new(),
-            catalog_openapi: OnceLock::new(),
+            openapi,
+            catalog_openapi,
             waiting_runs: Mutex::default(),
             newest_mutation: Mutex::default(),
         }))

@@ -184,7 +184,8 @@ impl Drop for Staged {
 }
 
 /// Makes a received upload a revision, or finds the one that has these bytes and heals it if it is damaged; whether they
-/// were known. A new one needs room in the compile queue, and pushes out the oldest beyond the quota (a20).
+/// were known. One that is to be inspected needs room in the compile queue, and a new one pushes out the oldest beyond the
+/// quota (a20).
 async fn publish(
     state: &ApiState,
     access: &Access<Deploy>,
@@ -197,7 +198,8 @@ async fn publish(
         return Err(ApiError::internal("an upload was published twice"));
     };
     let known = state.storage.list_revisions(access.tenant, name).await?;
-    if !known.iter().any(|revision| revision.digest == digest) {
+    let known = known.iter().find(|revision| revision.digest == digest);
+    if known.is_none_or(|revision| revision.state == RevisionState::Inspecting) {
         runs::room_to_inspect(state, access.tenant).await?;
     }
     let added = state

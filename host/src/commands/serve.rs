@@ -17,7 +17,7 @@ use super::clock::SystemClock;
 use super::data_dir::DataDir;
 use super::worker_parts::reserved_names;
 use super::{operator_token, provision};
-use crate::api::{self, ApiParts};
+use crate::api::{self, ApiParts, Edge};
 use crate::config::{Config, ServeFlags};
 use crate::lifecycle::{Lifecycle, stop_signal};
 use crate::supervisor::{Supervisor, Wakes};
@@ -36,7 +36,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let data = DataDir::open(&config.data_dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let storage: Arc<dyn Storage> = Arc::new(
-        SqliteStorage::open(&data.database(), Arc::clone(&clock)).context("open the database")?,
+        SqliteStorage::open(&data.database()?, Arc::clone(&clock)).context("open the database")?,
     );
     provision::apply(config, &*storage).await?;
     operator_token::ensure(&data, &*storage).await?;
@@ -65,14 +65,13 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         quotas: config.quotas,
     };
     let address = listener.local_addr()?;
-    let router = api::router(parts.clone());
-    let operations = api::operations_router(parts);
-    lifecycle.spawn(api::serve(listener, router, Arc::clone(&lifecycle)));
-    lifecycle.spawn(api::serve(
-        metrics_listener,
-        operations,
-        Arc::clone(&lifecycle),
-    ));
+    let edge = Edge::start(parts);
+    for (listener, router) in [
+        (listener, edge.router()),
+        (metrics_listener, edge.operations_router()),
+    ] {
+        lifecycle.spawn(api::serve(listener, router, Arc::clone(&lifecycle)));
+    }
     announce(&data, address);
 
     info!(signal = stop_signal().await?, "stopping");

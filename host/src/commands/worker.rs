@@ -33,7 +33,7 @@ pub(super) fn run(flags: &WorkerFlags, child: bool) -> anyhow::Result<()> {
         let data = DataDir::open(&config.data_dir)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let storage: Arc<dyn Storage> = Arc::new(
-            SqliteStorage::open(&data.database(), Arc::clone(&clock))
+            SqliteStorage::open(&data.database()?, Arc::clone(&clock))
                 .context("open the database")?,
         );
         let wakes = Wakes::default();

@@ -59,7 +59,9 @@ pub(super) fn assemble(
         Arc::clone(&clock),
     );
     Ok(WorkerParts {
-        pipelines: Arc::new(Pipelines::new(Arc::clone(&storage), bundle()?)),
+        pipelines: Arc::new(
+            Pipelines::new(Arc::clone(&storage), bundle()?).within(config.quotas.call_limits),
+        ),
         storage,
         orchestrate: Arc::clone(&children) as _,
         describe: children,

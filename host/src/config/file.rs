@@ -75,6 +75,11 @@ mod tests {
         assert_eq!(error.matches("unknown field `lisen`").count(), 1, "{error}");
         let error = told("[quotas]\nuploads_per_hour = 3");
         assert!(error.contains("uploads_per_minute"), "{error}");
+        let error = told("[quotas.call_limits]\nfuel = 0");
+        assert!(
+            error.contains("`fuel` is 0; set it to a whole number between 1 and 10000000000"),
+            "{error}"
+        );
         let error = told("[tenants.default.catalog]\nlocation = []");
         assert!(error.contains("unknown field `location`"), "{error}");
     }

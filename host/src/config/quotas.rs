@@ -1,6 +1,9 @@
 //! `[quotas]`: what one tenant may have of what costs the host most. Figures hold for every tenant alike.
 
-use serde::Deserialize;
+use greenroom_model::{CallLimits, ENGINE_CEILING};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 /// Quotas of a tenant. Zero means none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -19,6 +22,15 @@ pub struct Quotas {
     pub compile_seconds_per_hour: u32,
     /// CPU time of compiling one upload, in seconds; 60 (DESIGN §3.2).
     pub compile_cpu_seconds: u32,
+    /// The most that the limits of a processor may be set to, by the names they have there; the engine's ceiling where it
+    /// is not said. Lowered below what a processor has, it holds from its next call.
+    #[serde(deserialize_with = "call_limits")]
+    pub call_limits: CallLimits,
+}
+
+fn call_limits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CallLimits, D::Error> {
+    let set = Map::<String, Value>::deserialize(deserializer)?;
+    ENGINE_CEILING.lowered(&set).map_err(D::Error::custom)
 }
 
 impl Default for Quotas {
@@ -30,6 +42,7 @@ impl Default for Quotas {
             waiting_uploads: 16,
             compile_seconds_per_hour: 900,
             compile_cpu_seconds: 60,
+            call_limits: ENGINE_CEILING,
         }
     }
 }

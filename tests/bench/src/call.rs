@@ -2,8 +2,9 @@
 //!
 //! - fresh ÷ reused: a call on a fresh instance against the same call on one that is kept (bare loop both), ≤ 2.0;
 //! - our path ÷ bare loop: `Sandbox::call` against the least that can be done with wasmtime, ≤ 1.10;
+//! - hand-over of an entity to the sandbox process and back, 32 in flight, ≤ 30 µs;
 //! - 1, 10 and 100 revisions in rotation: what changing slots costs;
-//! - growth: resident memory at a tenth of the calls and at the end.
+//! - growth: resident memory after 10 000 leaking calls and at the end, < 4 MiB.
 
 use clap::Args;
 use greenroom_model::TenantId;
@@ -15,12 +16,18 @@ use serde::Serialize;
 use std::sync::Arc;
 
 use crate::bare::Bare;
+use crate::hand_over;
 use crate::measure::{in_turns, resident_bytes};
 use crate::workload;
 
 const FRESH_TARGET: f64 = 2.0;
 const PATH_TARGET: f64 = 1.10;
+const HAND_OVER_TARGET: f64 = 30.0;
 const GROWTH_TARGET: u64 = 4 << 20;
+/// Leaking calls after which growth is counted.
+const SETTLED_CALLS: u64 = 10_000;
+/// Batches that the hand-over is the median of.
+const BATCHES: usize = 9;
 
 /// Options of `call`.
 #[derive(Debug, Args)]
@@ -31,6 +38,9 @@ pub(crate) struct Options {
     /// Rounds of 50 calls that each figure is the median of.
     #[arg(long, default_value_t = 200)]
     rounds: usize,
+    /// Entities handed over in each of 9 batches.
+    #[arg(long, default_value_t = 20_000)]
+    turns: usize,
     /// Calls of a leaking processor, for growth.
     #[arg(long, default_value_t = 1_000_000)]
     calls: u64,
@@ -39,7 +49,7 @@ pub(crate) struct Options {
     check: bool,
 }
 
-/// What was measured. Times are microseconds of CPU.
+/// What was measured. Times are microseconds of CPU, but for the hand-over, which is time on the wall.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Figures {
@@ -51,6 +61,7 @@ struct Figures {
     reused_us: f64,
     fresh_to_reused: f64,
     ours_to_bare: f64,
+    hand_over_us: f64,
     rotation_us: Rotation,
     growth_bytes: u64,
     growth_calls: u64,
@@ -78,6 +89,7 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     }
     let met = figures.fresh_to_reused <= FRESH_TARGET
         && figures.ours_to_bare <= PATH_TARGET
+        && figures.hand_over_us <= HAND_OVER_TARGET
         && figures.growth_bytes < GROWTH_TARGET;
     Ok(met || !options.check)
 }
@@ -121,6 +133,7 @@ fn measured(options: &Options) -> Result<Figures, String> {
         reused_us: reused_ns / 1e3,
         fresh_to_reused: bare_ns / reused_ns,
         ours_to_bare: ours_ns / bare_ns,
+        hand_over_us: hand_over::microseconds(BATCHES, options.turns)?,
         rotation_us: rotation(options.rounds)?,
         growth_bytes: growth(options.calls)?,
         growth_calls: options.calls,
@@ -192,7 +205,7 @@ fn global(number: u8) -> Vec<u8> {
     module
 }
 
-/// Resident memory at the end minus after a tenth of the calls, of a processor that leaks 10 kB in each.
+/// Resident memory at the end minus after [`SETTLED_CALLS`] (or half, of fewer), of a processor that leaks 10 kB in each.
 fn growth(calls: u64) -> Result<u64, String> {
     let sandbox = Sandbox::new(SandboxOptions::default()).map_err(|error| error.to_string())?;
     let component = std::fs::read(LEAK_GLOBAL_COMPONENT).map_err(|error| error.to_string())?;
@@ -202,9 +215,10 @@ fn growth(calls: u64) -> Result<u64, String> {
         .load(None, &artifact)
         .map_err(|error| error.to_string())?;
     let (call, limits) = (workload::call(), CallLimits::default());
+    let settled_at = SETTLED_CALLS.min(calls / 2);
     let mut settled = 0;
     for count in 0..calls {
-        if count == calls / 10 {
+        if count == settled_at {
             settled = resident_bytes();
         }
         answered(&sandbox, &processor, &call, &limits)?;
@@ -235,6 +249,11 @@ fn print_table(figures: &Figures) {
         format!("{:.3}", figures.ours_to_bare),
         format!("<= {PATH_TARGET}"),
     );
+    line(
+        "hand-over to the sandbox and back",
+        format!("{:.1} us", figures.hand_over_us),
+        format!("<= {HAND_OVER_TARGET} us"),
+    );
     for (count, us) in [
         (1, figures.rotation_us.one),
         (10, figures.rotation_us.ten),
@@ -262,6 +281,7 @@ mod tests {
         let figures = measured(&Options {
             json: true,
             rounds: 3,
+            turns: 64,
             calls: 200,
             check: false,
         })
@@ -270,6 +290,7 @@ mod tests {
             figures.our_us,
             figures.bare_us,
             figures.reused_us,
+            figures.hand_over_us,
             figures.rotation_us.one,
             figures.rotation_us.hundred,
         ] {

@@ -6,6 +6,7 @@
 mod bare;
 mod bare_imports;
 mod call;
+mod hand_over;
 mod measure;
 mod workload;
 
@@ -23,8 +24,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// One call of a processor: fresh against reused instance, our path against a bare loop, many revisions in turn, and
-    /// whether anything grows.
+    /// One call of a processor: fresh against reused instance, our path against a bare loop, the hand-over to the sandbox
+    /// process, many revisions in turn, and whether anything grows.
     Call(call::Options),
 }
 

@@ -4,6 +4,7 @@ pub mod component;
 pub mod cursor;
 pub mod entity_ref;
 pub mod filter;
+pub mod frame;
 pub mod generated_code;
 pub mod guest_json;
 pub mod guest_result;

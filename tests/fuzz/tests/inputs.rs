@@ -58,6 +58,24 @@ fn h21_mutation_lines() {
 }
 
 #[test]
+fn c22_frames_of_worker_and_child() {
+    Target::new("frame", targets::frame::run)
+        .inputs(20_000)
+        .run();
+}
+
+/// Seeds that no longer read back would leave everything behind the first header untried.
+#[test]
+fn seeds_of_frames_are_those_of_the_protocol() {
+    let mut kinds = 0;
+    for seed in Target::new("frame", targets::frame::run).seeds() {
+        let frames = targets::frame::good_frames(seed);
+        kinds += frames.expect("every frame of a seed reads back");
+    }
+    assert!(kinds >= 15, "{kinds} frames are not one of each kind");
+}
+
+#[test]
 fn c14_json_of_guests() {
     Target::new("guest_json", targets::guest_json::run)
         .inputs(10_000)

@@ -1,11 +1,14 @@
 //! Proves that docs/authoring.md is true: every command of its tutorial is run in order, in an empty folder outside this
 //! repository, without a network and against a real host, and ends with the code that the page says. At its end the
-//! processor that the reader has written annotates an entity of a live catalog.
+//! processor that the reader has written annotates an entity of a live catalog. And it leaves nothing out: every command of the
+//! binary and every public name of the SDK is on it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use greenroom_integration_tests::documents::{code_words, read};
 use greenroom_test_support::{TestHost, binary, wait_until};
 use serde_json::json;
 
@@ -160,4 +163,62 @@ fn every_command_of_the_binary_is_on_the_page() {
             "`{name}` is not on the page"
         );
     }
+}
+
+/// Names that the sources of the SDK make public, but for what macros expand to.
+fn public_names() -> BTreeSet<String> {
+    let word = |text: &str| -> String {
+        let part = |c: &char| c.is_alphanumeric() || *c == '_';
+        text.chars().take_while(part).collect()
+    };
+    let library = read("guest-sdk/src/lib.rs");
+    let mut names: BTreeSet<String> = library
+        .split("\npub use ")
+        .skip(1)
+        .flat_map(|rest| {
+            let statement = rest.split(';').next().unwrap_or_default();
+            let last = statement.rsplit("::").next().unwrap_or_default();
+            let last = last.trim_matches(['{', '}', '\n']);
+            last.split(',')
+                .map(|name| word(name.trim()))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    for file in [
+        "catalog_files",
+        "context",
+        "descriptor",
+        "document",
+        "emitter",
+        "error",
+        "outcome",
+        "testing",
+        "testing/outcome",
+        "yaml",
+    ] {
+        let source = read(&format!("guest-sdk/src/{file}.rs"));
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        names.extend(code.split("pub fn ").skip(1).map(word));
+    }
+    names.remove("");
+    names
+}
+
+#[test]
+fn everything_of_the_sdk_is_on_the_page() {
+    let page = read("docs/authoring.md");
+    let on_page: BTreeSet<&str> = code_words(&page)
+        .into_iter()
+        .flat_map(|code| code.split(|c: char| !(c.is_alphanumeric() || c == '_')))
+        .collect();
+    let names = public_names();
+    assert!(names.len() > 80, "{names:?}");
+    let missing: Vec<&String> = names
+        .iter()
+        .filter(|name| !on_page.contains(name.as_str()))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "the page does not say what these are for: {missing:?}"
+    );
 }

@@ -135,6 +135,11 @@ async fn what_was_uploaded_comes_back(client: &Client, second: &Value) {
     assert!(downloaded == bytes, "the download is the upload");
     let found = client.get(&format!("{LABELS}/revisions/2")).await.ok();
     assert_eq!(found, *second);
+    assert_eq!(
+        found["track"], "0.1",
+        "a12: the track that is used is recorded"
+    );
+    assert!(found["descriptor"]["track"].is_null(), "and told once");
     let schema = found["descriptor"]["configSchema"]
         .as_str()
         .expect("a schema");
@@ -389,4 +394,39 @@ async fn c25_limits_of_a_processor_are_those_its_faults_show_and_others_mend_it(
         (seen(client, "web").await.as_deref() == Some("yes")).then_some(())
     })
     .await;
+}
+
+/// The operator's quota bounds what may be set, and what is set nowhere; the host's own processors have limits of their own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c28_limits_of_a_processor_go_up_to_the_quota() {
+    let host = TestHost::builder()
+        .config_toml("[quotas.call_limits]\nfuel = 1000\n")
+        .start()
+        .await;
+    let client = host.client();
+    let reply = client
+        .put(LABELS, &json!({"limits": {"fuel": 1_001}}))
+        .await;
+    assert_eq!(reply.error(400), "InputError");
+    let said = reply.json()["error"]["message"].to_string();
+    assert!(
+        said.contains("`fuel` is 1001; set it to a whole number between 1 and 1000"),
+        "{said}"
+    );
+    client.put(LABELS, &json!({})).await.ok();
+    upload(client, ANNOTATE_COMPONENT).await;
+    activate(client, json!({"revision": 1})).await.ok();
+    client.push("default", "p", [component("web")]).await.ok();
+    let fault = wait_until("the fault is recorded", BOUND, async || {
+        let faults = client.get(&format!("{LABELS}/faults")).await.ok();
+        faults["items"].get(0).cloned()
+    })
+    .await;
+    assert_eq!(fault["fault"], "out-of-fuel");
+    let id = fault["id"].as_str().expect("an id");
+    let recorded = client
+        .get(&format!("{LABELS}/faults/{id}/request"))
+        .await
+        .ok();
+    assert_eq!(recorded["limits"]["fuel"], 1_000);
 }

@@ -1,5 +1,5 @@
 //! Puts core modules of a test's own into a real component, beside those of its program: memories, tables and start functions
-//! that no compiler would make. The engine instantiates them with every call.
+//! that no compiler would make, which the engine instantiates with every call; or exports beside those of its contract.
 
 /// `component` with `module`, which must import nothing, instantiated `instances` times.
 ///
@@ -19,6 +19,25 @@ pub fn with_module(component: &[u8], module: &[u8], instances: u8) -> Vec<u8> {
         list.extend([0x00, index, 0x00]);
     }
     push_section(&mut spliced, 2, &list);
+    spliced
+}
+
+/// `component` with its first import, an instance, exported under that name too.
+///
+/// # Panics
+/// If the name is longer than a test's would be.
+#[must_use]
+pub fn with_export(component: &[u8], name: &str) -> Vec<u8> {
+    assert!(
+        name.len() < 128,
+        "a length of one byte is enough for a test"
+    );
+    let mut spliced = component.to_vec();
+    let mut export = vec![1, 0x00, name.len() as u8];
+    export.extend_from_slice(name.as_bytes());
+    // Of the sort instance, the first one, without a type of its own.
+    export.extend([0x05, 0x00, 0x00]);
+    push_section(&mut spliced, 11, &export);
     spliced
 }
 

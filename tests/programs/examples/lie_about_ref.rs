@@ -1,4 +1,4 @@
-//! Returns an entity of another name.
+//! Returns an entity of another kind, namespace or name, as its configuration says (c15).
 
 use greenroom_test_programs::{Answer, Program, Request, entity, program};
 
@@ -6,7 +6,12 @@ struct LieAboutRef;
 
 impl Program for LieAboutRef {
     fn pre_process(request: Request) -> Answer {
-        entity(request.entity.replace("\"web\"", "\"other\""))
+        let (from, to) = match request.config.as_str() {
+            "kind" => ("\"Component\"", "\"API\""),
+            "namespace" => ("\"name\":", "\"namespace\":\"other\",\"name\":"),
+            _ => ("\"web\"", "\"other\""),
+        };
+        entity(request.entity.replace(from, to))
     }
 }
 

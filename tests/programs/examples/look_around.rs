@@ -1,4 +1,4 @@
-//! Looks for anything of the machine: arguments, variables, a terminal, a directory (c12).
+//! Looks for anything of the machine: arguments, variables, a terminal (c12). Directories need imports that are refused at upload.
 
 use greenroom_test_programs::{Answer, Program, Request, program, say};
 use std::io::{IsTerminal, stderr, stdin, stdout};

@@ -4,6 +4,8 @@
 //! It has a `main` of its own because the stand-in is this very executable, started again: it needs a process with one
 //! thread, an empty environment and three descriptors, which the standard test harness does not leave. The layers are
 //! tried apart, too: what Landlock, the namespaces and the missing capabilities refuse is tried without the filter.
+//!
+//! A compiler has its limit of memory from here as well: one that takes more dies, and says of what (a08).
 
 #![expect(
     clippy::disallowed_methods,
@@ -31,6 +33,8 @@ const NOT_LOCKED: u8 = 41;
 const NO_LAYERS: u8 = 42;
 /// The signal of a call that kills.
 const SIGSYS: i32 = 31;
+/// The signal of a process that gives itself up.
+const SIGABRT: i32 = 6;
 
 /// What a stand-in is told before it is locked down; nothing of it helps.
 struct Told {
@@ -143,6 +147,30 @@ const ATTEMPTS: &[(&str, Fate, Attempt)] = &[
     ),
 ];
 
+/// What only a compiler may not: its memory is bounded by the kernel, that of a process that runs guests by its pool.
+const COMPILER_ATTEMPTS: &[(&str, Fate, Attempt)] =
+    &[("have_more_than_2_gib", Fate::Refused, |_| {
+        let mut held = Vec::<u8>::new();
+        held.try_reserve_exact(OVER_2_GIB)
+            .map_err(std::io::Error::other)
+    })];
+
+/// More than the memory of a compiler, in bytes.
+const OVER_2_GIB: usize = (2 << 30) + (1 << 20);
+
+/// What a compiler does that is fed a bomb: it never refuses itself anything.
+const TAKE_ALL_MEMORY: &str = "take_all_memory";
+
+fn take_all_memory() -> ! {
+    let mut taken = Vec::new();
+    loop {
+        taken.push(std::hint::black_box(vec![0_u8; PIECE_BYTES]));
+    }
+}
+
+/// What it takes at once. Pages that nobody touches cost address space and no memory.
+const PIECE_BYTES: usize = 64 << 20;
+
 /// Attempts that the layers beside the filter refuse by themselves.
 const WITHOUT_THE_FILTER: &[&str] = &[
     "open_a_file",
@@ -193,13 +221,22 @@ fn stand_in(arguments: &[String]) -> ExitCode {
     } else if !(layers.landlock && layers.namespaces) {
         return ExitCode::from(NO_LAYERS);
     }
-    let Some((_, _, attempt)) = ATTEMPTS.iter().find(|(name, _, _)| name == attempt) else {
+    if attempt == TAKE_ALL_MEMORY {
+        take_all_memory();
+    }
+    let Some(attempt) = find(attempt) else {
         return ExitCode::from(NOT_LOCKED);
     };
     match attempt(&told) {
         Ok(()) => ExitCode::from(SUCCEEDED),
         Err(_) => ExitCode::from(REFUSED),
     }
+}
+
+fn find(name: &str) -> Option<Attempt> {
+    let mut all = ATTEMPTS.iter().chain(COMPILER_ATTEMPTS);
+    all.find(|(known, _, _)| *known == name)
+        .map(|(_, _, attempt)| *attempt)
 }
 
 /// In the parent: runs every attempt and says how each ended.
@@ -235,6 +272,13 @@ fn judge(arguments: &[String]) -> ExitCode {
             );
         }
     }
+    for (attempt, fate, _) in COMPILER_ATTEMPTS {
+        let ended = run("compiler", "sealed", attempt, port);
+        report(
+            format!("a10_compiler_cannot_{attempt}"),
+            expect(ended, *fate),
+        );
+    }
     for attempt in WITHOUT_THE_FILTER {
         let ended = run("guests", "enclosed", attempt, port);
         let name = format!("a10_without_the_filter_cannot_{attempt}");
@@ -244,6 +288,10 @@ fn judge(arguments: &[String]) -> ExitCode {
             report(name, expect(ended, Fate::Refused));
         }
     }
+    report(
+        "a08_a_compiler_that_takes_all_memory_says_so".to_owned(),
+        out_of_memory(port),
+    );
     report("a10_the_stand_in_is_not_idle".to_owned(), unlocked(port));
     report("a10_nobody_was_reached".to_owned(), {
         drop(other_end);
@@ -258,15 +306,35 @@ fn judge(arguments: &[String]) -> ExitCode {
     ExitCode::from(u8::from(failures != 0))
 }
 
-fn run(inmate: &str, sealed: &str, attempt: &str, port: u16) -> ExitStatus {
-    Command::new("/proc/self/exe")
+fn command(inmate: &str, sealed: &str, attempt: &str, port: u16) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command
         .args(["--stand-in", inmate, sealed, attempt, &port.to_string()])
         .env_clear()
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::null());
+    command
+}
+
+fn run(inmate: &str, sealed: &str, attempt: &str, port: u16) -> ExitStatus {
+    command(inmate, sealed, attempt, port)
         .stderr(Stdio::null())
         .status()
         .expect("start a stand-in")
+}
+
+/// The last words are what tells this death from others, so they must come out of a process that is locked down.
+fn out_of_memory(port: u16) -> Result<(), String> {
+    let ended = command("compiler", "sealed", TAKE_ALL_MEMORY, port)
+        .stderr(Stdio::piped())
+        .output()
+        .expect("start a stand-in");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let expected = format!("memory allocation of {PIECE_BYTES} bytes failed");
+    match ended.status.signal() {
+        Some(SIGABRT) if said.contains(&expected) => Ok(()),
+        _ => Err(format!("it ended with {} and said {said:?}", ended.status)),
+    }
 }
 
 fn expect(ended: ExitStatus, fate: Fate) -> Result<(), String> {
@@ -293,9 +361,9 @@ fn unlocked(port: u16) -> Result<(), String> {
         "connect_to_an_address",
         "fork_and_exec",
         "start_a_thread",
+        "have_more_than_2_gib",
     ] {
-        let attempt = ATTEMPTS.iter().find(|(known, _, _)| *known == name);
-        let Some((_, _, attempt)) = attempt else {
+        let Some(attempt) = find(name) else {
             return Err(format!("no attempt `{name}`"));
         };
         attempt(&told).map_err(|error| format!("`{name}` failed without lockdown: {error}"))?;

@@ -132,8 +132,8 @@ pub enum PartialLimitError {
 }
 
 impl CallLimits {
-    /// The default limits with those replaced that `set` names, each checked to be a whole number from 1 to that of
-    /// `ceiling` (c28).
+    /// The default limits, where the ceiling allows them, with those replaced that `set` names, each checked to be a whole
+    /// number from 1 to that of `ceiling` (c28).
     ///
     /// # Errors
     /// [`PartialLimitError`] for the first field that is not.
@@ -141,7 +141,34 @@ impl CallLimits {
         set: &Map<String, Value>,
         ceiling: &CallLimits,
     ) -> Result<CallLimits, PartialLimitError> {
-        let mut limits = CallLimits::default();
+        CallLimits::default()
+            .at_most(ceiling)
+            .replaced(set, ceiling)
+    }
+
+    /// These limits as a ceiling, lowered where `set` says so; the quota of a tenant below [`ENGINE_CEILING`].
+    ///
+    /// # Errors
+    /// As [`CallLimits::from_partial`].
+    pub fn lowered(&self, set: &Map<String, Value>) -> Result<CallLimits, PartialLimitError> {
+        self.replaced(set, self)
+    }
+
+    /// The lower of each limit.
+    #[must_use]
+    pub fn at_most(&self, ceiling: &CallLimits) -> CallLimits {
+        let mut limits = *self;
+        for ((field, given), (_, most)) in self.named().into_iter().zip(ceiling.named()) {
+            limits.set(field, given.min(most));
+        }
+        limits
+    }
+
+    fn replaced(
+        mut self,
+        set: &Map<String, Value>,
+        ceiling: &CallLimits,
+    ) -> Result<CallLimits, PartialLimitError> {
         let ceiling = ceiling.named();
         for (name, value) in set {
             let Some((field, most)) = ceiling.iter().find(|(field, _)| field == name) else {
@@ -151,7 +178,7 @@ impl CallLimits {
                 });
             };
             match value.as_u64() {
-                Some(given) if (1..=*most).contains(&given) => limits.set(field, given),
+                Some(given) if (1..=*most).contains(&given) => self.set(field, given),
                 _ => {
                     return Err(PartialLimitError::OutOfRange {
                         field,
@@ -162,7 +189,7 @@ impl CallLimits {
                 }
             }
         }
-        Ok(limits)
+        Ok(self)
     }
 
     /// The limits of the bundled processors that parse documents (location readers and
@@ -278,6 +305,24 @@ mod tests {
             assert!(serde_json::from_str::<CallLimits>(&text).is_err(), "{bad}");
         }
         assert!(serde_json::from_str::<CallLimits>("{\"feul\":1}").is_err());
+    }
+
+    #[test]
+    fn a_quota_lowers_the_ceiling_and_with_it_the_defaults() {
+        let set = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap();
+        let quota = ENGINE_CEILING
+            .lowered(&set("{\"fuel\":1000,\"cpuMs\":20000}"))
+            .unwrap();
+        assert_eq!((quota.fuel, quota.cpu_ms), (1_000, 20_000));
+        assert_eq!(quota.memory_bytes, ENGINE_CEILING.memory_bytes);
+        let limits = CallLimits::from_partial(&set("{\"memoryBytes\":7}"), &quota).unwrap();
+        assert_eq!((limits.fuel, limits.memory_bytes), (1_000, 7));
+        assert_eq!(limits.within(&quota), Ok(()));
+        let over = CallLimits::from_partial(&set("{\"fuel\":1001}"), &quota).unwrap_err();
+        assert!(over.to_string().ends_with("between 1 and 1000"), "{over}");
+        assert!(ENGINE_CEILING.lowered(&set("{\"cpuMs\":20001}")).is_err());
+        assert!(ENGINE_CEILING.lowered(&set("{\"cpuMs\":0}")).is_err());
+        assert_eq!(ENGINE_CEILING.at_most(&quota), quota);
     }
 
     #[test]

@@ -38,5 +38,5 @@ pub use trace::outcome_digest;
 // What a caller hands in and reads out, so that it need not know the sandbox.
 pub use greenroom_sandbox::{
     CallLimits, CallProcessor, Descriptor, FaultKind, Integration, KeptDocuments, Read,
-    ReadOutcome, RecordedCall, SandboxError, StageCall, TimeGrain, Want, engine_name,
+    ReadOutcome, RecordedCall, SandboxError, StageCall, TimeGrain, Track, Want, engine_name,
 };

@@ -8,7 +8,7 @@ use greenroom_model::rules::CatalogRules;
 use greenroom_model::{Digest, Level, LocationRef, ProcessorName, Stage};
 use greenroom_orchestrator::{
     CallLimits, CallProcessor, Descriptor, FaultKind, Job, Outcome, Pipeline, PipelineProcessor,
-    Processed, Read, ReadOutcome, SandboxError, Step, Verdict, Want, resume, start,
+    Processed, Read, ReadOutcome, SandboxError, Step, Track, Verdict, Want, resume, start,
 };
 use greenroom_sandbox::{
     CallOutcome, CallReport, Called, Emission, GuestDiagnostic, GuestFault, LocationKey,
@@ -98,6 +98,7 @@ fn processor(name: &str, stages: &[Stage], location_types: &[&str]) -> PipelineP
         name: ProcessorName::parse(name).expect("a processor name"),
         revision: digest(name),
         descriptor: Descriptor {
+            track: Track::V0_1,
             stages: stages.to_vec(),
             subscription: vec![],
             location_types: location_types.iter().map(ToString::to_string).collect(),
@@ -396,6 +397,98 @@ fn c20_a_stage_has_64_reads() {
         &Scripted::default().answer("first", Stage::PreProcess, pending),
     );
     assert_eq!(outcome.faults[0].fault.kind, FaultKind::ReadLimit);
+}
+
+/// Documents of a step are charged together, and the call that would get them is not made.
+#[test]
+fn c20_documents_of_a_step_have_16_mib() {
+    let wants = |of: std::ops::Range<u32>| {
+        of.map(|number| Want::Get(format!("https://h.test/repo/{number}")))
+            .collect::<Vec<_>>()
+    };
+    let of = |bytes: usize| {
+        let pending = StageAnswer::Pending {
+            wants: wants(0..2),
+            carry: None,
+            emissions: vec![],
+        };
+        let scripted = Scripted::default().answer("first", Stage::PreProcess, pending);
+        let job = job(entity("Component", json!({})));
+        let Step::Wants(wanted, state) = start(job, &pipeline(), &scripted).expect("ours") else {
+            panic!("it waits for its reads");
+        };
+        let sizes = [8 << 20, bytes];
+        let reads = wanted.wants.iter().zip(sizes).map(|(want, size)| {
+            let body = vec![b'x'; size];
+            Read {
+                want: want.clone(),
+                outcome: ReadOutcome::Document {
+                    digest: Digest::of(&body),
+                    body: body.into(),
+                    final_url: "https://h.test/".into(),
+                },
+            }
+        });
+        let calls = scripted.calls.borrow().len();
+        let step = resume(*state, reads.collect(), &pipeline(), &scripted).expect("ours");
+        let Step::Done(outcome) = step else {
+            panic!("nothing else is wanted");
+        };
+        let kind = outcome.faults.first().map(|faulted| faulted.fault.kind);
+        (kind, scripted.calls.borrow().len() > calls)
+    };
+    assert_eq!(of(8 << 20), (None, true));
+    assert_eq!(of((8 << 20) + 1), (Some(FaultKind::ReadLimit), false));
+}
+
+/// A target whose every step carries on, with so many emissions each.
+fn endless(steps: usize, emissions: usize) -> Outcome {
+    let mut scripted = Scripted::default();
+    for step in 0..steps {
+        let answer = StageAnswer::Pending {
+            wants: vec![],
+            carry: Some(step.to_string()),
+            emissions: vec![Emission::RefreshKey("key".into()); emissions],
+        };
+        scripted = scripted.answer("reader", Stage::ReadLocation, answer);
+    }
+    run(
+        entity("Location", json!({"target": "./all.yaml"})),
+        &scripted,
+    )
+}
+
+#[test]
+fn c20_a_target_has_1_000_steps() {
+    assert!(endless(999, 0).faults.is_empty());
+    assert_eq!(endless(1_000, 0).faults[0].fault.kind, FaultKind::ReadLimit);
+}
+
+#[test]
+fn c20_a_target_has_50_000_emissions() {
+    assert!(endless(5, 10_000).faults.is_empty());
+    let outcome = endless(6, 10_000);
+    assert_eq!(outcome.faults[0].fault.kind, FaultKind::OutputTooLarge);
+    assert!(
+        !processed(outcome).complete,
+        "a fault in a later step is a partial failure of that target"
+    );
+}
+
+#[test]
+fn y16_a_location_has_10_000_targets() {
+    let of = |count: usize| {
+        let scripted = Scripted::default();
+        let targets = vec!["./one.yaml"; count];
+        let outcome = run(entity("Location", json!({"targets": targets})), &scripted);
+        let reads = scripted.calls.borrow();
+        let reads = reads
+            .iter()
+            .filter(|call| call.starts_with("reader read-location"));
+        (reads.count(), processed(outcome).complete)
+    };
+    assert!(of(10_000).1);
+    assert_eq!(of(10_001), (0, false));
 }
 
 #[test]

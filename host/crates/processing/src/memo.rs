@@ -96,7 +96,7 @@ mod tests {
 
     use greenroom_model::rules::CatalogRules;
     use greenroom_model::{ProcessorName, Stage};
-    use greenroom_orchestrator::{CallLimits, Descriptor, PipelineProcessor};
+    use greenroom_orchestrator::{CallLimits, Descriptor, PipelineProcessor, Track};
 
     fn pipeline(limits: CallLimits) -> Pipeline {
         Pipeline {
@@ -104,6 +104,7 @@ mod tests {
                 name: ProcessorName::parse("p").unwrap(),
                 revision: Digest::of("wasm"),
                 descriptor: Descriptor {
+                    track: Track::V0_1,
                     stages: vec![Stage::PreProcess],
                     subscription: Vec::new(),
                     location_types: Vec::new(),

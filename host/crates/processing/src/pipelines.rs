@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use greenroom_model::{Digest, Entity, ProcessorName, TenantId};
+use greenroom_model::{Digest, ENGINE_CEILING, Entity, ProcessorName, TenantId};
 use greenroom_orchestrator::{CallLimits, Descriptor, Pipeline, PipelineProcessor};
 use greenroom_storage::{Processor, Revision, RevisionState, Storage};
 
@@ -88,6 +88,7 @@ impl TenantPipeline {
 pub struct Pipelines {
     storage: Arc<dyn Storage>,
     bundled: Vec<BundledProcessor>,
+    quota: CallLimits,
     cached: Mutex<HashMap<TenantId, Arc<TenantPipeline>>>,
 }
 
@@ -97,8 +98,15 @@ impl Pipelines {
         Self {
             storage,
             bundled,
+            quota: ENGINE_CEILING,
             cached: Mutex::default(),
         }
+    }
+
+    /// The same, with a quota that the limits of tenants' processors do not exceed, whatever is stored of them.
+    #[must_use]
+    pub fn within(self, quota: CallLimits) -> Self {
+        Self { quota, ..self }
     }
 
     /// The tenant's current pipeline.
@@ -204,7 +212,7 @@ impl Pipelines {
                 true => &mut held,
                 false => &mut processors,
             };
-            place.extend(tenants_own(processor, revision)?);
+            place.extend(tenants_own(processor, revision, &self.quota)?);
         }
         processors.sort_by_key(|processor| processor.descriptor.priority);
         Ok(TenantPipeline {
@@ -250,6 +258,7 @@ fn bundled(processor: &BundledProcessor) -> PipelineProcessor {
 fn tenants_own(
     processor: Processor,
     revision: Revision,
+    quota: &CallLimits,
 ) -> Result<Option<PipelineProcessor>, ProcessingError> {
     // A damaged one may still be compiled; where it is not, its entities wait.
     let (RevisionState::Ready { descriptor } | RevisionState::Damaged { descriptor, .. }) =
@@ -279,7 +288,7 @@ fn tenants_own(
             .settings
             .config
             .map_or_else(|| "{}".into(), |config| config.to_string().into()),
-        limits: limits(processor.settings.limits)?,
+        limits: limits(processor.settings.limits)?.at_most(quota),
         grants_digest: Digest::of_parts(grants.iter().map(String::as_bytes)),
         descriptor,
     }))

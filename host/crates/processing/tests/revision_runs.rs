@@ -10,7 +10,7 @@ use greenroom_model::{
 };
 use greenroom_orchestrator::{
     CallLimits, CallProcessor, Descriptor, FaultKind, Job, Read, ReadOutcome, SandboxError, Step,
-    Suspended, Want, resume, start,
+    Suspended, Track, Want, resume, start,
 };
 use greenroom_processing::{
     BundledProcessor, DryRunOutcome, Instead, Orchestrate, OrchestrateError, Pipelines, Ports,
@@ -288,6 +288,7 @@ impl World {
 
 fn descriptor(stages: &[Stage]) -> Descriptor {
     Descriptor {
+        track: Track::V0_1,
         stages: stages.to_vec(),
         subscription: Vec::new(),
         location_types: Vec::new(),

@@ -14,7 +14,7 @@ use crate::bindings::v0_1::types::{
     Descriptor, LocationAnswer, LocationRequest, ProcessAnswer, ProcessingError, Request,
     ValidateAnswer,
 };
-use crate::inspect::is_processor;
+use crate::inspect::EXPECTED_EXPORT;
 use crate::printable::printable;
 
 /// Longest type shown, in bytes. Types are written out, and one that is used twice is written twice.
@@ -45,14 +45,10 @@ const FUNCTIONS: [(&str, &str); 5] = [
 
 /// Checks the functions that a component exports as its processor.
 pub(crate) fn check_functions(engine: &Engine, component: &Component) -> Result<(), Rejection> {
+    // Found as it is when an instance is made, so that of two patches of a track the one that is called is checked.
+    let found = component.get_export(None, EXPECTED_EXPORT);
     let component = component.component_type();
-    let instance = component
-        .exports(engine)
-        .find_map(|(name, export)| match export.ty {
-            ComponentItem::ComponentInstance(instance) if is_processor(name) => Some(instance),
-            _ => None,
-        });
-    let Some(instance) = instance else {
+    let Some((ComponentItem::ComponentInstance(instance), _)) = found else {
         return Err(Rejection::Contract(
             "the processor is exported, but is no interface".to_owned(),
         ));

@@ -5,7 +5,7 @@ use greenroom_model::{Stage, check_matcher_values, check_subscription};
 
 use crate::bindings::v0_1::types as wit;
 use crate::printable::printable;
-use crate::{Descriptor, FaultKind, GuestFault, Matcher, TimeGrain};
+use crate::{Descriptor, FaultKind, GuestFault, Matcher, TimeGrain, Track};
 
 const MAX_SCHEMA_BYTES: usize = 64 * 1024;
 const MAX_SUMMARY_CHARS: usize = 200;
@@ -42,6 +42,7 @@ pub(crate) fn descriptor(given: wit::Descriptor) -> Result<Descriptor, GuestFaul
         )?;
     }
     Ok(Descriptor {
+        track: Track::V0_1,
         stages,
         subscription,
         location_types: given.location_types,
@@ -128,9 +129,11 @@ mod tests {
         control.location_types = vec!["u\nrl".to_owned()];
         let mut schema = given();
         schema.config_schema = Some("[".to_owned());
+        let mut large = given();
+        large.config_schema = Some(format!("{{}}{}", " ".repeat(MAX_SCHEMA_BYTES)));
         let mut long = given();
         long.summary = Some("é".repeat(201));
-        for bad in [many, lowest, none, control, schema, long] {
+        for bad in [many, lowest, none, control, schema, large, long] {
             let fault = descriptor(bad).unwrap_err();
             assert_eq!(fault.kind, FaultKind::InvalidOutput);
         }

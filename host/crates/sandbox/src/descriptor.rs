@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
+    /// The track of the contract it was asked in, which is the one its calls are made in.
+    #[serde(default)]
+    pub track: Track,
     /// The stages it has, at least one, without repeats, in the order stages run.
     pub stages: Vec<Stage>,
     /// The entities it is called for: those that one of these matches; all, if empty.
@@ -21,6 +24,17 @@ pub struct Descriptor {
     pub time: Option<TimeGrain>,
     /// One line about it, at most 200 characters.
     pub summary: Option<String>,
+}
+
+/// A track of the contract (`wit/v0.1/` and so on) that this host speaks; the newest is the greatest.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Track {
+    /// `greenroom:processor@0.1`. Also that of a descriptor from before tracks were recorded.
+    #[default]
+    #[serde(rename = "0.1")]
+    V0_1,
 }
 
 /// How much of the time a processor may know.

@@ -288,7 +288,7 @@ fn at_most(what: &'static str, figure: u64, limit: u64) -> Result<(), Rejection>
 }
 
 /// Whether `name` is the contract in a track we speak.
-pub(crate) fn is_processor(name: &str) -> bool {
+fn is_processor(name: &str) -> bool {
     name.strip_prefix("greenroom:processor/processor@0.1.")
         .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -54,7 +54,7 @@ pub use answer::{Emission, GuestDiagnostic, LocationKey, Position, Processed, St
 pub use artifact::{Artifact, ArtifactError, ArtifactKey};
 pub use compile::{CompileError, CompileLimits, Compiler, compile};
 pub use debug_sections::without_debug_sections;
-pub use descriptor::{Descriptor, TimeGrain};
+pub use descriptor::{Descriptor, TimeGrain, Track};
 pub use engine::{CONFIG_REVISION, EngineUse, WASMTIME_VERSION, new_engine};
 pub use error::SandboxError;
 pub use fault::{FaultKind, Frame, GuestFault, ProcessingError};

@@ -14,7 +14,8 @@ UPDATE processors SET ever_passed = 1 WHERE current_revision IS NOT NULL;
 ALTER TABLE refresh_state ADD COLUMN good_digest BLOB;
 ALTER TABLE refresh_state ADD COLUMN good_trace TEXT;
 
--- `picked_at` null: the entities of the canary are yet to be picked. `ends_at` null: it had no canary.
+-- `picked_at` null: the entities of the canary are yet to be picked. `ends_at` null: it had no canary. `config_before` and
+-- `config_after`: what a configuration that came with the revision replaced, and itself, as JSON; null if none came.
 CREATE TABLE activations (
     tenant_id INTEGER NOT NULL,
     processor TEXT NOT NULL,
@@ -31,6 +32,8 @@ CREATE TABLE activations (
     alarm_at INTEGER,
     alarm_reason TEXT,
     returned_to INTEGER,
+    config_before TEXT,
+    config_after TEXT,
     PRIMARY KEY (tenant_id, processor, number)
 ) WITHOUT ROWID;
 -- Canaries are few: whether a tenant has one, and which are to be picked or ended.

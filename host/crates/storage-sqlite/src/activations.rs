@@ -5,6 +5,7 @@
 //! (see `work::bulk`): the requeue of the rest waits for the canary whatever asked for it.
 
 mod begin;
+mod config;
 mod end;
 mod observe;
 mod settings;
@@ -24,6 +25,7 @@ use crate::statement;
 use crate::writer::WriteTx;
 
 pub(crate) use begin::activate;
+pub(crate) use config::bring as bring_config;
 pub(crate) use observe::{Observed, counts};
 pub(crate) use settings::settings_changed;
 

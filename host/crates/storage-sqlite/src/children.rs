@@ -4,6 +4,7 @@
 //! that key, and an orphan yields its key to any emitter, so that a moved file keeps its uid. Every source that is let in
 //! keeps its edge; the bytes are the last one's. What loses is a row in `conflicts` until its owner goes.
 
+pub(crate) mod chain;
 pub(crate) mod conflicts;
 pub(crate) mod edges;
 

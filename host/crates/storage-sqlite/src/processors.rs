@@ -147,6 +147,12 @@ impl ProcessorRepository for SqliteStorage {
                 };
                 match added {
                     Some(NewRevision::Added(_)) => store(tx)?,
+                    // What was stored of it is not known to be whole before it was inspected.
+                    Some(NewRevision::Known(ref known))
+                        if known.state == RevisionState::Inspecting =>
+                    {
+                        store(tx)?;
+                    }
                     Some(NewRevision::Known(known)) if known.state.is_damaged() => {
                         store(tx)?;
                         revisions::mark_damaged(tx, tenant, digest, None)?;
@@ -252,16 +258,7 @@ impl ProcessorRepository for SqliteStorage {
             if !activations::activate(tx, tenant, &name, number)? {
                 return Ok(false);
             }
-            let Some(processor) = find(tx, tenant, &name)? else {
-                return Ok(false);
-            };
-            let settings = ProcessorSettings {
-                config: Some(config),
-                ..processor.settings.clone()
-            };
-            if settings != processor.settings {
-                put_settings(tx, tenant, &name, &settings)?;
-            }
+            activations::bring_config(tx, tenant, &name, config)?;
             Ok(true)
         })
         .await
@@ -355,7 +352,7 @@ fn create(
 }
 
 /// Writes settings that came with the newest version of the tenant's pipelines; answers that version.
-fn put_settings(
+pub(crate) fn put_settings(
     tx: &mut WriteTx<'_>,
     tenant: TenantId,
     name: &ProcessorName,
@@ -406,7 +403,7 @@ fn list(conn: &Connection, tenant: TenantId) -> rusqlite::Result<Vec<Processor>>
     )
 }
 
-fn find(
+pub(crate) fn find(
     conn: &Connection,
     tenant: TenantId,
     name: &ProcessorName,

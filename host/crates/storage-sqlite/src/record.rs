@@ -18,9 +18,9 @@ use rusqlite::params;
 use crate::SqliteStorage;
 use crate::activations::{Observed, counts};
 use crate::children::edges::Source;
-use crate::children::{Giver, Placed, place};
+use crate::children::{Giver, Placed, chain, place};
 use crate::damage::value;
-use crate::entities::stored_ref;
+use crate::entities::{stored_ref, uid_of};
 use crate::faults::insert_fault;
 use crate::statement;
 use crate::work::{Account, Finish, HeldItem, finish, held_item};
@@ -34,8 +34,17 @@ const MAX_BYTES: usize = 4 << 20;
 /// A run with what was placed of its children in earlier transactions.
 struct Job {
     record: RunRecord,
-    /// The refs this parent was let in for; `None` if its children are yet to be placed.
-    accepted: Option<Vec<EntityRef>>,
+    /// `None` if its children are yet to be placed.
+    placed: Option<Placement>,
+}
+
+/// What came of a run's children.
+#[derive(Default)]
+struct Placement {
+    /// The refs this parent was let in for.
+    accepted: Vec<EntityRef>,
+    /// The refs that would be new and too far from their origin.
+    too_far: Vec<EntityRef>,
 }
 
 /// What a run is recorded onto.
@@ -68,14 +77,14 @@ pub(crate) async fn record(
             );
             (rows, bytes) = (0, 0);
         }
-        let accepted = match place_ahead(storage, &mut record).await? {
+        let placed = match place_ahead(storage, &mut record).await? {
             Ahead::NotNeeded => None,
-            Ahead::Accepted(accepted) => Some(accepted),
-            Ahead::Lost => Some(Vec::new()),
+            Ahead::Placed(placed) => Some(placed),
+            Ahead::Lost => Some(Placement::default()),
         };
         rows += size.0;
         bytes += size.1;
-        jobs.push(Job { record, accepted });
+        jobs.push(Job { record, placed });
     }
     if !jobs.is_empty() {
         outcomes.extend(
@@ -111,7 +120,7 @@ fn size(record: &RunRecord) -> (usize, usize) {
 
 enum Ahead {
     NotNeeded,
-    Accepted(Vec<EntityRef>),
+    Placed(Placement),
     Lost,
 }
 
@@ -131,7 +140,7 @@ async fn place_ahead(
     if success.children.len() <= MAX_ROWS && bytes <= MAX_BYTES {
         return Ok(Ahead::NotNeeded);
     }
-    let mut accepted = Vec::with_capacity(success.children.len());
+    let mut all = Placement::default();
     for chunk in chunks(&success.children) {
         let (claim, chunk) = (record.claim.clone(), chunk.to_vec());
         let placed = storage
@@ -143,11 +152,14 @@ async fn place_ahead(
             })
             .await?;
         match placed {
-            Some(placed) => accepted.extend(placed),
+            Some(placed) => {
+                all.accepted.extend(placed.accepted);
+                all.too_far.extend(placed.too_far);
+            }
             None => return Ok(Ahead::Lost),
         }
     }
-    Ok(Ahead::Accepted(accepted))
+    Ok(Ahead::Placed(all))
 }
 
 /// Cuts children into transactions' worth; one larger than the bound goes alone.
@@ -166,13 +178,18 @@ fn chunks(children: &[Child]) -> Vec<&[Child]> {
     chunks
 }
 
-/// Places children; answers the refs the parent was let in for.
+/// Places children. At the end of a chain only those that are there are placed, whoever made them (c19).
 fn place_all(
     tx: &mut WriteTx<'_>,
     claim: &Claim,
     target: &Target,
     children: &[Child],
-) -> rusqlite::Result<Vec<EntityRef>> {
+) -> rusqlite::Result<Placement> {
+    let mut placement = Placement::default();
+    if children.is_empty() {
+        return Ok(placement);
+    }
+    let may_grow = chain::may_grow(tx, claim.tenant, &target.entity_ref)?;
     let asked = target.held.lane == Lane::OnRequest;
     let giver = Giver {
         tenant: claim.tenant,
@@ -185,13 +202,15 @@ fn place_all(
             Lane::Changed
         },
     };
-    let mut accepted = Vec::with_capacity(children.len());
     for child in children {
-        if place(tx, giver, child)? != Placed::Conflict {
-            accepted.push(child.entity_ref.clone());
+        let entity_ref = child.entity_ref.clone();
+        if !may_grow && uid_of(tx, claim.tenant, &entity_ref)?.is_none() {
+            placement.too_far.push(entity_ref);
+        } else if place(tx, giver, child)? != Placed::Conflict {
+            placement.accepted.push(entity_ref);
         }
     }
-    Ok(accepted)
+    Ok(placement)
 }
 
 /// The fence: the entity of a claim that still holds.
@@ -250,7 +269,7 @@ fn apply(tx: &mut WriteTx<'_>, job: &Job, target: &Target) -> rusqlite::Result<F
     let claim = &job.record.claim;
     match &job.record.result {
         RunResult::Succeeded(success) => {
-            apply_success(tx, &job.record, target, success, job.accepted.as_deref())
+            apply_success(tx, &job.record, target, success, job.placed.as_ref())
         }
         RunResult::Rejected(rejected) => failure::apply(tx, claim, target, rejected),
         RunResult::Skipped { due } => {
@@ -271,7 +290,7 @@ fn apply_success(
     record: &RunRecord,
     target: &Target,
     success: &Success,
-    accepted: Option<&[EntityRef]>,
+    placed: Option<&Placement>,
 ) -> rusqlite::Result<Finish> {
     let claim = &record.claim;
     // What a later fault on the same bytes is measured by: a result that no fault of a processor had a part in.
@@ -279,11 +298,11 @@ fn apply_success(
         true => None,
         false => record.calls.unprocessed,
     };
-    match accepted {
-        Some(accepted) => success::apply(tx, claim, target, success, accepted, good)?,
+    match placed {
+        Some(placed) => success::apply(tx, claim, target, success, placed, good)?,
         None => {
-            let accepted = place_all(tx, claim, target, &success.children)?;
-            success::apply(tx, claim, target, success, &accepted, good)?;
+            let placed = place_all(tx, claim, target, &success.children)?;
+            success::apply(tx, claim, target, success, &placed, good)?;
         }
     }
     Ok(success

@@ -5,6 +5,7 @@
 
 pub mod activations;
 pub mod blobs;
+pub mod chain;
 pub mod changes;
 pub mod entities;
 pub mod faults;
@@ -115,6 +116,7 @@ macro_rules! storage_conformance {
             a_canary_runs_what_is_remembered_and_ends_after_ten_minutes,
             going_back_to_a_revision_that_passed_has_no_canary,
             c24_ten_regressions_of_a_canary_quarantine,
+            c24_a_quarantine_takes_back_the_configuration_that_came_with_the_revision,
             half_of_a_small_canary_quarantines,
             a_quarantine_returns_once_and_then_holds,
             a_processor_that_never_passed_is_taken_out,

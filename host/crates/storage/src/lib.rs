@@ -14,6 +14,7 @@
 
 mod activations;
 mod audit;
+mod chain;
 mod changes;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -40,6 +41,7 @@ pub use activations::{
     REGRESSIONS_KEPT, Regression, UnpickedCanary,
 };
 pub use audit::{AuditEntry, AuditLog};
+pub use chain::{MAX_CHAIN, chain_too_long};
 pub use changes::{Change, ChangeKind, ChangeLog, LogPosition};
 pub use entities::{AncestryItem, Deleted, EntityRepository, FinalEntity, RefreshScope};
 pub use error::StorageError;

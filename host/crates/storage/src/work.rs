@@ -212,8 +212,10 @@ pub trait WorkQueue {
     /// body, caches, memo, trace (`read_uses`), relations by difference, refresh keys; children inserted, updated or
     /// recorded as conflicts (ref §5.4, DESIGN §2 "last emitter" row: every emitter keeps its edge); a child is queued
     /// only if its bytes, location key or this parent edge changed (lane *on request* if this run's was, else *new* or
-    /// *changed*); if `complete`, edges no longer emitted are removed and their targets queued for an orphan check and
-    /// their remaining parents' memos cleared; this ref and the sources of changed relations queued for stitching.
+    /// *changed*); a new child more than [`MAX_CHAIN`](crate::MAX_CHAIN) steps from an origin is not inserted, of which
+    /// the parent is told, and the run is then not `complete` ([`chain_too_long`](crate::chain_too_long)); if `complete`,
+    /// edges no longer emitted are removed and their targets queued for an orphan check and their remaining parents'
+    /// memos cleared; this ref and the sources of changed relations queued for stitching.
     /// Regressions are counted with the run, and a canary ends or a revision is quarantined with the run that decides it
     /// (see [`ActivationRepository`](crate::ActivationRepository)).
     async fn record(&self, records: Vec<RunRecord>) -> Result<Vec<Recorded>, StorageError>;

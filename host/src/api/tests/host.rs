@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 
 use crate::api::tests::documented;
 use crate::api::token::new_token;
-use crate::api::{ApiParts, router};
+use crate::api::{ApiParts, Edge};
 use crate::config::Quotas;
 use crate::lifecycle::Lifecycle;
 use crate::supervisor::Wakes;
@@ -86,7 +86,7 @@ impl Host {
             reserved_processors: vec![ProcessorName::parse("builtin-kinds").unwrap()],
             quotas: Quotas::default(),
         };
-        let router = router(parts);
+        let router = Edge::start(parts).router();
         let mut host = Self {
             router,
             storage,
@@ -178,7 +178,7 @@ impl Host {
         let number = answer.json()["number"].as_u64().unwrap();
         let number = u32::try_from(number).unwrap();
         let descriptor = json!({
-            "stages": ["pre-process"], "subscription": [], "locationTypes": [], "priority": 20,
+            "track": "0.1", "stages": ["pre-process"], "subscription": [], "locationTypes": [], "priority": 20,
             "configSchema": schema, "time": null, "summary": null,
         });
         let ready = RevisionState::Ready {

@@ -66,6 +66,67 @@ async fn a01_a02_a03_a04_a06_bad_uploads_leave_no_revision() {
     assert_eq!(revisions.json()["items"], json!([]));
 }
 
+/// Archives that hold a good component, whole; and a good component under an encoding. Nothing is unpacked.
+#[tokio::test]
+async fn a04_archives_and_encoded_bodies_are_refused_with_what_they_look_like() {
+    let host = Host::new().await;
+    let made = host.call("PUT", "/tenants/a/processors/p", None).await;
+    assert_eq!(made.status, 201);
+    let good = b"\0asm\x0d\0\x01\0";
+    // A stored member of gzip and of zip, a block of tar, and the first blob of an OCI layout as a registry hands it out.
+    let length = u16::try_from(good.len()).unwrap();
+    let gzip = [
+        b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x01".as_slice(),
+        &length.to_le_bytes(),
+        &(!length).to_le_bytes(),
+        good,
+        &[0; 8],
+    ]
+    .concat();
+    let zip = [
+        b"PK\x03\x04\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0".as_slice(),
+        &u32::from(length).to_le_bytes(),
+        &u32::from(length).to_le_bytes(),
+        b"\x01\0\0\0a",
+        good,
+    ]
+    .concat();
+    let mut tar = vec![0; 1024];
+    tar[..1].copy_from_slice(b"a");
+    tar[257..263].copy_from_slice(b"ustar\0");
+    tar[512..512 + good.len()].copy_from_slice(good);
+    let oci = br#"{"schemaVersion":2,"layers":[{"mediaType":"application/wasm"}]}"#.to_vec();
+    for (bytes, name) in [
+        (gzip, "gzip"),
+        (zip, "zip"),
+        (tar, "tar"),
+        (oci, "JSON, perhaps an OCI manifest"),
+    ] {
+        let answer = upload(&host, &bytes, None).await;
+        assert_eq!(answer.status, 400, "{name}");
+        let expected = format!("looks like {name}: send the component's bytes");
+        assert_eq!(answer.json()["error"]["message"], expected);
+    }
+    for encoding in ["gzip", "br", "zstd", "deflate", "gzip, gzip"] {
+        let answer = upload(&host, good, Some(encoding)).await;
+        assert_eq!(answer.status, 415, "{encoding}");
+        let told = answer.json()["error"]["message"].to_string();
+        assert!(
+            told.contains("send the body without content-encoding"),
+            "{told}"
+        );
+    }
+    let revisions = host
+        .call("GET", "/tenants/a/processors/p/revisions", None)
+        .await;
+    assert_eq!(revisions.json()["items"], json!([]));
+    assert_eq!(
+        host.storage.sweep().await.unwrap(),
+        0,
+        "and no piece of one is left"
+    );
+}
+
 #[tokio::test]
 async fn an_upload_waits_for_its_inspection() {
     let host = Host::new().await;

@@ -280,3 +280,66 @@ async fn h16_eight_of_a_tenant_are_unfinished_and_the_work_of_a_departed_client_
     finish(&host, &run, &report()).await;
     assert_eq!(dry_run(&host, body).await.status, 202);
 }
+
+/// Requests of Backstage's routes wait too; the ninth is told to try again, and another tenant is not.
+#[tokio::test]
+async fn h16_eight_requests_of_a_tenant_wait_for_a_worker() {
+    let host = Host::new().await;
+    let body = json!({"entity": entity(), "location": "url:https://example.com/x.yaml"});
+    let ask = |tenant: &str| {
+        let path = format!("/tenants/{tenant}/api/catalog/validate-entity");
+        let (host, body) = (&host, body.clone());
+        async move { host.call("POST", &path, Some(body)).await }
+    };
+    let mut eight = Box::pin(futures_util::future::join_all((0..8).map(|_| ask("a"))));
+    let all_wait = async {
+        let open = || host.storage.open_runs(host.tenant, RunKind::ValidateEntity);
+        while open().await.unwrap() < 8 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        answers = &mut eight => panic!("nobody answers: {}", answers[0].status),
+        () = all_wait => {}
+    }
+    let refused = ask("a").await;
+    assert_eq!(refused.status, 429);
+    assert!(
+        refused.text.contains("8 requests of this tenant wait"),
+        "{}",
+        refused.text
+    );
+    let mut other = Box::pin(ask("b"));
+    let waits = async {
+        let open = || {
+            host.storage
+                .open_runs(host.tenant_b, RunKind::ValidateEntity)
+        };
+        while open().await.unwrap() < 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        answer = &mut other => panic!("nobody answers: {}", answer.status),
+        () = waits => {}
+    }
+}
+
+#[tokio::test]
+async fn h12_bodies_over_their_caps_are_refused() {
+    let host = with_revision(None).await;
+    let sent = async |path: &str, bytes: usize| {
+        let body = json!({"entityRefs": [], "padding": "x".repeat(bytes)});
+        let answer = host.call("POST", path, Some(body)).await;
+        (
+            answer.status,
+            answer.text.contains("request entity too large"),
+        )
+    };
+    let by_refs = "/tenants/a/api/catalog/entities/by-refs";
+    assert!(!sent(by_refs, 1_000 << 10).await.1, "above the usual cap");
+    assert_eq!(sent(by_refs, 1 << 20).await, (400, true));
+    let runs = format!("{RUNS}?wait=0");
+    assert!(!sent(&runs, 4 << 20).await.1, "an entity has 4 MiB");
+    assert_eq!(sent(&runs, (4 << 20) + (128 << 10)).await, (400, true));
+}

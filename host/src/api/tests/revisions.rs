@@ -214,6 +214,15 @@ async fn a19_only_a_ready_revision_becomes_current_and_what_is_needed_stays() {
     );
     let (first, second) = (u64::from(first), u64::from(second));
 
+    let found = host
+        .call("GET", &format!("{P}/revisions/{first}"), None)
+        .await
+        .json();
+    assert_eq!(
+        found["track"], "0.1",
+        "beside what the revision says of itself"
+    );
+    assert_eq!(found["descriptor"]["track"], Value::Null);
     assert_eq!(activate(first).await.status, 200);
     for (number, status) in [
         (inspecting, 409),

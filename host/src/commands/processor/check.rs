@@ -144,11 +144,14 @@ fn has_section(wasm: &[u8], name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use greenroom_sandbox::Track;
+
     use super::*;
 
     #[test]
     fn warns_of_what_is_allowed_and_unwise() {
         let mut descriptor = Descriptor {
+            track: Track::V0_1,
             stages: vec![],
             subscription: vec![],
             location_types: vec![],

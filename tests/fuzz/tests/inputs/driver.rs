@@ -48,6 +48,11 @@ impl Target {
         }
     }
 
+    /// The seeds.
+    pub(crate) fn seeds(&self) -> &[Vec<u8>] {
+        &self.seeds
+    }
+
     /// Adds a seed that is made and not kept.
     pub(crate) fn seed(mut self, seed: Vec<u8>) -> Target {
         self.seeds.push(seed);

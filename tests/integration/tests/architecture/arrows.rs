@@ -109,9 +109,14 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     (
         "greenroom-bench",
         &[
+            "greenroom",
             "greenroom-bundle",
             "greenroom-model",
+            "greenroom-orchestrator",
+            "greenroom-processing",
             "greenroom-sandbox",
+            "greenroom-storage",
+            "greenroom-storage-sqlite",
             "greenroom-test-artifacts",
         ],
     ),

@@ -13,7 +13,7 @@ use crate::support::{Program, bytes_of, request, with_module};
 const PAGE: u64 = 65_536;
 
 #[test]
-pub(crate) fn indirect_recursion() {
+pub(crate) fn c01_functions_that_call_each_other_are_out_of_fuel_at_the_same_fuel() {
     let program = Program::load(INDIRECT_RECURSION_COMPONENT);
     let limits = CallLimits {
         fuel: 20_000_000,
@@ -21,13 +21,13 @@ pub(crate) fn indirect_recursion() {
     };
     for _ in 0..2 {
         let called = program.call_within(&request(), &limits);
-        assert_eq!(called.report.fuel, limits.fuel, "c01: the same fuel");
-        assert_eq!(program.fault_of(called), FaultKind::OutOfFuel, "c01");
+        assert_eq!(called.report.fuel, limits.fuel);
+        assert_eq!(program.fault_of(called), FaultKind::OutOfFuel);
     }
 }
 
 #[test]
-pub(crate) fn bulk_memory() {
+pub(crate) fn c02_bulk_operations_are_out_of_fuel_and_late_by_20_ms_at_most() {
     let program = Program::load(BULK_MEMORY_COMPONENT);
     let limits = CallLimits {
         memory_bytes: 192 << 20,
@@ -37,11 +37,7 @@ pub(crate) fn bulk_memory() {
     for work in ["fill", "copy"] {
         let request = request().config(work);
         let called = program.call_within(&request, &limits);
-        assert_eq!(
-            program.fault_of(called),
-            FaultKind::OutOfFuel,
-            "c02: {work}"
-        );
+        assert_eq!(program.fault_of(called), FaultKind::OutOfFuel, "{work}");
 
         let limits = CallLimits {
             fuel: 10_000_000_000,
@@ -53,19 +49,19 @@ pub(crate) fn bulk_memory() {
         let overshoot_us = (0..5).map(|_| {
             let called = program.call_within(&request, &limits);
             let cpu_us = called.report.cpu_us;
-            assert_eq!(program.fault_of(called), FaultKind::Deadline, "c02: {work}");
+            assert_eq!(program.fault_of(called), FaultKind::Deadline, "{work}");
             cpu_us - 200_000
         });
         let overshoot_us = overshoot_us.min();
         assert!(
             overshoot_us.is_some_and(|us| us <= 20_000),
-            "c02: {work}: {overshoot_us:?} us late"
+            "{work}: {overshoot_us:?} us late"
         );
     }
 }
 
 #[test]
-pub(crate) fn grow_pages() {
+pub(crate) fn c03_growing_to_the_limit_is_allowed_and_one_page_more_is_not() {
     let program = Program::load(GROW_PAGES_COMPONENT);
     let limits = CallLimits {
         memory_bytes: 100 * PAGE,
@@ -73,12 +69,12 @@ pub(crate) fn grow_pages() {
     };
     let called = program.call_within(&request().config("100"), &limits);
     assert_eq!(called.report.peak_memory_bytes, 100 * PAGE);
-    assert_eq!(program.said(called), "true 100", "c03: exactly the limit");
+    assert_eq!(program.said(called), "true 100", "exactly the limit");
     let called = program.call_within(&request().config("101"), &limits);
     assert!(called.report.peak_memory_bytes < 100 * PAGE);
     assert!(
         program.said(called).starts_with("false"),
-        "c03: growing is refused, and the guest lives"
+        "growing is refused, and the guest lives"
     );
     let called = program.call_within(&request().config("101!"), &limits);
     let message = called.outcome.fault().map(|fault| fault.message.clone());
@@ -86,7 +82,7 @@ pub(crate) fn grow_pages() {
     assert_eq!(
         program.fault_of(called),
         FaultKind::MemoryLimit,
-        "c03: a death after that is not a trap"
+        "a death after that is not a trap"
     );
 }
 
@@ -135,16 +131,39 @@ fn c03_tables_count_as_their_sum() {
     );
 }
 
+/// A start function that asks for elements until it is refused, and dies of that only where it is told to.
 #[test]
-pub(crate) fn allocate_all() {
-    let program = Program::load(ALLOCATE_ALL_COMPONENT);
-    let called = program.call(&request());
-    assert!(called.report.peak_memory_bytes < 1 << 20);
-    assert_eq!(program.fault_of(called), FaultKind::MemoryLimit, "c04");
+fn c03_a_table_grows_to_the_limit_and_one_element_more_is_refused() {
+    let base = bytes_of(ANNOTATE_COMPONENT);
+    let of = |elements: u32, then: &str| {
+        let module = format!(
+            "(table $t 0 funcref) (func $s (if (i32.lt_s (table.grow $t (ref.null func) (i32.const {elements})) \
+             (i32.const 0)) (then {then}))) (start $s)"
+        );
+        let program = Program::of(&with_module(&base, &module, 1));
+        let called = program.call(&request());
+        called.outcome.fault().map(|fault| fault.kind)
+    };
+    // The program itself has a few elements.
+    assert_eq!(of(99_000, "unreachable"), None);
+    assert_eq!(
+        of(100_001, "nop"),
+        None,
+        "growing is refused, and the guest lives"
+    );
+    assert_eq!(of(100_001, "unreachable"), Some(FaultKind::MemoryLimit));
 }
 
 #[test]
-pub(crate) fn million_relations() {
+pub(crate) fn c04_an_allocation_of_everything_is_memory_limit() {
+    let program = Program::load(ALLOCATE_ALL_COMPONENT);
+    let called = program.call(&request());
+    assert!(called.report.peak_memory_bytes < 1 << 20);
+    assert_eq!(program.fault_of(called), FaultKind::MemoryLimit);
+}
+
+#[test]
+pub(crate) fn c08_a_million_relations_are_output_too_large() {
     let program = Program::load(MILLION_RELATIONS_COMPONENT);
     let limits = CallLimits {
         memory_bytes: 256 << 20,
@@ -152,11 +171,11 @@ pub(crate) fn million_relations() {
         ..CallLimits::default()
     };
     let called = program.call_within(&request(), &limits);
-    assert_eq!(program.fault_of(called), FaultKind::OutputTooLarge, "c08");
+    assert_eq!(program.fault_of(called), FaultKind::OutputTooLarge);
 }
 
 #[test]
-pub(crate) fn huge_carry() {
+pub(crate) fn c20_a_carry_over_its_limit_is_output_too_large() {
     let program = Program::load(HUGE_CARRY_COMPONENT);
     let of = |bytes: u64, given: Option<String>| {
         let StageCall::PreProcess(request) = request().config(&bytes.to_string()).into_call()
@@ -177,11 +196,7 @@ pub(crate) fn huge_carry() {
     };
     assert_eq!(carry.map(|text| text.len() as u64), Some(limit));
     let kind = |outcome: CallOutcome<StageAnswer>| outcome.fault().map(|fault| fault.kind);
-    assert_eq!(
-        kind(of(limit + 1, None)),
-        Some(FaultKind::OutputTooLarge),
-        "c20"
-    );
+    assert_eq!(kind(of(limit + 1, None)), Some(FaultKind::OutputTooLarge));
     let given = "x".repeat(usize::try_from(limit).expect("it is small") + 1);
     assert_eq!(
         kind(of(0, Some(given))),
@@ -197,13 +212,33 @@ fn c27_input_over_its_limit_is_refused_before_the_call() {
     let called = program.call(&request().config(&config));
     assert_eq!(called.report.fuel, 0);
     assert_eq!(program.fault_of(called), FaultKind::OutputTooLarge);
-    let limits = CallLimits {
-        entity_bytes: 100,
-        ..CallLimits::default()
-    };
-    let called = program.call_within(&request(), &limits);
-    assert_eq!(called.report.fuel, 0);
-    assert_eq!(program.fault_of(called), FaultKind::OutputTooLarge);
+}
+
+/// 4 MiB of entity go in; not a byte more does, and not a byte more comes out.
+#[test]
+fn y17_an_entity_has_its_limit_in_and_out_of_a_stage() {
+    let wants = |program: &Program, bytes: usize| program.call(&request().entity_of(bytes));
+    let adds = Program::load(ANNOTATE_COMPONENT);
+    let called = wants(&adds, 4 << 20);
+    assert!(called.report.fuel > 0, "it was called");
+    let fault = called.outcome.fault().expect("what it returns is larger");
+    assert_eq!(fault.kind, FaultKind::OutputTooLarge);
+    assert!(
+        fault.message.contains("entity returned"),
+        "{}",
+        fault.message
+    );
+
+    let leaves = Program::load(CACHE_ECHO_COMPONENT);
+    assert!(wants(&leaves, 4 << 20).outcome.fault().is_none());
+    let called = wants(&leaves, (4 << 20) + 1);
+    assert_eq!(called.report.fuel, 0, "refused before the call");
+    let fault = called
+        .outcome
+        .fault()
+        .expect("what it is given is too large");
+    assert_eq!(fault.kind, FaultKind::OutputTooLarge);
+    assert!(fault.message.contains("4194305 bytes"), "{}", fault.message);
 }
 
 #[test]

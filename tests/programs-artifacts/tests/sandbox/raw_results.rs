@@ -146,6 +146,23 @@ pub(crate) fn raw_result() {
     }
 }
 
+/// A diagnostic is one sentence for a person: 4 KiB of it, and not a byte more.
+#[test]
+fn c08_a_diagnostic_over_its_size_is_too_large() {
+    let program = Program::load(RAW_RESULT_COMPONENT);
+    let of = |bytes: u32| {
+        let area = Area::nothing()
+            .list(DIAGNOSTICS, BASE + 64, 1)
+            .bytes(64, &[1])
+            .list(68, BASE + 256, bytes)
+            .bytes(256, &vec![b'x'; bytes as usize]);
+        returned(&program, &area.spelled()).outcome.fault().cloned()
+    };
+    assert_eq!(of(4096), None);
+    let fault = of(4097).expect("a byte more");
+    assert_eq!(fault.kind, FaultKind::OutputTooLarge, "{}", fault.message);
+}
+
 #[test]
 fn c07_a_thousand_texts_that_are_one_do_not_pass_the_limit() {
     let program = Program::load(RAW_RESULT_COMPONENT);

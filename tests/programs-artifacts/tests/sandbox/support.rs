@@ -51,6 +51,15 @@ impl RequestBuilder {
         self
     }
 
+    /// The same entity, padded to that many bytes.
+    pub(crate) fn entity_of(mut self, bytes: usize) -> Self {
+        let padding = "x".repeat(bytes - self.request.entity.len() - ",\"x\":\"\"".len());
+        let with = format!(",\"x\":\"{padding}\"}}}}");
+        let start = self.request.entity.strip_suffix("}}").unwrap();
+        self.request.entity = format!("{start}{with}").into();
+        self
+    }
+
     pub(crate) fn cache(mut self, cache: &str) -> Self {
         self.request.cache = Some(cache.to_owned());
         self

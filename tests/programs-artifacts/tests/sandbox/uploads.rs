@@ -3,8 +3,9 @@
 
 use crate::support::{Program, bytes_of, compiled};
 use greenroom_sandbox::{
-    CallLimits, CallOutcome, CompileError, CompileLimits, FaultKind, Rejection, compile,
+    CallLimits, CallOutcome, CompileError, CompileLimits, FaultKind, Rejection, Track, compile,
 };
+use greenroom_test_artifacts::splice::with_export;
 use greenroom_test_artifacts::{ANNOTATE_COMPONENT, LOOP_AT_START_COMPONENT};
 
 fn rejection(bytes: &[u8]) -> Rejection {
@@ -75,6 +76,42 @@ fn a05_cut_and_flipped_components_are_rejected_or_ready() {
     }
 }
 
+/// The component with a custom section after it, so that it has that many bytes.
+fn padded(component: &[u8], bytes: usize) -> Vec<u8> {
+    let mut padded = component.to_vec();
+    let content = bytes - component.len() - 6;
+    padded.push(0);
+    padded.extend([0, 7, 14, 21].map(|shift| (content >> shift & 0x7f) as u8 | 0x80));
+    padded.push((content >> 28) as u8);
+    padded.extend([1, b'x']);
+    padded.resize(bytes, 0);
+    padded
+}
+
+#[test]
+fn a06_a_component_over_its_limit_is_rejected_with_figure_and_limit() {
+    let (component, most) = (bytes_of(ANNOTATE_COMPONENT), 32 << 20);
+    let too_large = rejection(&padded(&component, most + 1));
+    let expected = Rejection::TooLarge {
+        bytes: most + 1,
+        limit: most,
+    };
+    assert_eq!(too_large, expected);
+    let whole = compile(&padded(&component, most), &CompileLimits::default());
+    assert!(whole.is_ok(), "exactly the limit is allowed");
+}
+
+#[test]
+fn a06_a_component_over_its_size_is_rejected() {
+    let limit = CompileLimits::default().component_bytes;
+    let mut large = b"\0asm\x0d\0\x01\0".to_vec();
+    large.resize(limit + 1, 0);
+    let bytes = large.len();
+    assert_eq!(rejection(&large), Rejection::TooLarge { bytes, limit });
+    large.pop();
+    assert!(!matches!(rejection(&large), Rejection::TooLarge { .. }));
+}
+
 #[test]
 fn a08_compile_bombs_are_rejected_before_compiling() {
     over_limit(
@@ -93,6 +130,9 @@ fn a08_compile_bombs_are_rejected_before_compiling() {
         &around(&format!("(func {})", "nop ".repeat(600_000))),
         "bytes in one function",
     );
+    over_limit(&around(&"(type (func))".repeat(50_001)), "types");
+    let segments = "(data \"\")".repeat(30_001);
+    over_limit(&around(&segments), "data and element segments");
 }
 
 #[test]
@@ -180,6 +220,30 @@ fn a12_of_two_tracks_the_one_that_is_spoken_is_used() {
         message.contains("has no function `describe"),
         "0.1 was looked at, 0.9 ignored: {message}"
     );
+}
+
+#[test]
+fn a12_of_two_tracks_the_newest_spoken_is_used_and_recorded() {
+    let base = bytes_of(ANNOTATE_COMPONENT);
+    let also = |name: &str| with_export(&base, name);
+    for component in [
+        base.clone(),
+        also("greenroom:processor/processor@0.9.0"),
+        also("greenroom:processor/processor@1.0.0"),
+        // A later patch of the same track is the same track.
+        also("greenroom:processor/processor@0.1.7"),
+    ] {
+        let program = Program::of(&component);
+        let described = program.describe(&CallLimits::default());
+        let CallOutcome::Answered(descriptor) = described.outcome else {
+            panic!("{described:?}");
+        };
+        assert_eq!(descriptor.track, Track::V0_1);
+        let text = serde_json::to_value(&descriptor).expect("it is plain data");
+        assert_eq!(text["track"], "0.1");
+        let entity = program.entity(program.call(&crate::support::request()));
+        assert_eq!(entity.annotation("example.com/seen"), Some("yes"));
+    }
 }
 
 #[test]

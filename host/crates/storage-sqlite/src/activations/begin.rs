@@ -4,7 +4,7 @@ use greenroom_model::{Digest, EntityUid, ProcessorName, TenantId};
 use greenroom_storage::{ACTIVATIONS_KEPT, ActivationState, CANARY_MS, Lane, UnpickedCanary};
 use rusqlite::params;
 
-use crate::activations::{current, end};
+use crate::activations::{config, current, end};
 use crate::damage::{digest, value};
 use crate::processors::raise_pipeline_version;
 use crate::statement;
@@ -21,7 +21,11 @@ pub(crate) fn activate(
     if !crate::revisions::mark_activated(tx, tenant, name, revision)? {
         return Ok(false);
     }
+    let replaced = config::of_open_canary(tx, tenant, name)?;
     begin(tx, tenant, name, revision, false)?;
+    if let Some(replaced) = replaced {
+        config::note(tx, tenant, name, &replaced)?;
+    }
     Ok(true)
 }
 

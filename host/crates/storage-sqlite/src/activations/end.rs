@@ -11,7 +11,7 @@ use greenroom_storage::{
 use rusqlite::{Connection, params};
 use serde_json::json as json_value;
 
-use crate::activations::{Current, begin, current, processor};
+use crate::activations::{Current, begin, config, current, processor};
 use crate::audit;
 use crate::damage::{json, tenant_id, uid, unsigned, value};
 use crate::processors::raise_pipeline_version;
@@ -263,9 +263,11 @@ pub(super) fn quarantine(
         true => None,
         false => last_passed(tx, tenant, name)?,
     };
+    let mut config_taken_back = false;
     match returned_to {
         Some(revision) => {
             begin::begin(tx, tenant, name, revision, true)?;
+            config_taken_back = config::take_back(tx, activation)?;
             tx.run(
                 "UPDATE activations SET returned_to = ?4
                  WHERE tenant_id = ?1 AND processor = ?2 AND number = ?3",
@@ -292,7 +294,9 @@ pub(super) fn quarantine(
             requeue_regressed(tx, activation)?;
         }
     }
-    let after = json_value!({"current": returned_to, "reason": reason});
+    let after = json_value!({
+        "current": returned_to, "configTakenBack": config_taken_back, "reason": reason,
+    });
     record(tx, activation, "quarantine_revision", after.to_string())
 }
 

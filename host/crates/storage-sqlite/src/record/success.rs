@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, HashSet};
 
 use greenroom_model::{Digest, EntityRef};
-use greenroom_storage::{Claim, Success};
+use greenroom_storage::{Claim, Success, chain_too_long};
 use rusqlite::params;
 
 use crate::children::conflicts;
 use crate::children::edges::{self, Source};
 use crate::damage::to_json;
 use crate::orphans;
-use crate::record::{Target, reads_used, relations};
+use crate::record::{Placement, Target, reads_used, relations};
 use crate::stitching::enqueue_stitch;
 use crate::writer::WriteTx;
 
@@ -25,12 +25,19 @@ pub(super) fn apply(
     claim: &Claim,
     target: &Target,
     success: &Success,
-    accepted: &[EntityRef],
+    placed: &Placement,
     good: Option<Digest>,
 ) -> rusqlite::Result<()> {
     let tenant = claim.tenant;
-    let told = to_json(&success.diagnostics)?;
-    let memo = (!target.held.memo_cleared).then_some(&success.memo);
+    let mut diagnostics = success.diagnostics.clone();
+    if let Some((first, others)) = placed.too_far.split_first() {
+        diagnostics.push(chain_too_long(first, others.len()));
+    }
+    let complete = success.complete && placed.too_far.is_empty();
+    let told = to_json(&diagnostics)?;
+    // How far it is from its origin is no part of a memo, so what was refused for it is tried again by the next run.
+    let keeps_memo = !target.held.memo_cleared && placed.too_far.is_empty();
+    let memo = keeps_memo.then_some(&success.memo);
     let now = tx.now_ms();
     tx.run(
         "UPDATE refresh_state SET processed_entity = ?3, cache = ?4, memo = ?5, trace = ?6, diagnostics = ?7,
@@ -46,7 +53,7 @@ pub(super) fn apply(
             memo.map(|memo| memo.as_bytes()),
             to_json(&success.trace)?,
             told,
-            if success.complete { OK } else { PARTIAL },
+            if complete { OK } else { PARTIAL },
             now,
             good.as_ref().map(|good| good.as_bytes())
         ],
@@ -61,8 +68,8 @@ pub(super) fn apply(
     for entity_ref in &stitches {
         enqueue_stitch(tx, tenant, entity_ref)?;
     }
-    if success.complete {
-        remove_edges(tx, claim, target, success, accepted)?;
+    if complete {
+        remove_edges(tx, claim, target, success, &placed.accepted)?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::{
     Storage, TracedRead,
 };
 use greenroom_model::{Clock, Digest, ProcessorName, Stage};
+use serde_json::json;
 
 const TRAP: Ends = Ends::With("trap");
 
@@ -172,6 +173,54 @@ pub async fn c24_ten_regressions_of_a_canary_quarantine(storage: &dyn Storage, c
     trial.activate(bad).await;
     assert_eq!(trial.newest().await.state, ActivationState::Canary);
     assert!(trial.newest().await.regressions.is_empty());
+}
+
+/// The revision gone back to may not take what the quarantined one needed. A superseded canary's counts as well; what a
+/// person configured since stays.
+pub async fn c24_a_quarantine_takes_back_the_configuration_that_came_with_the_revision(
+    storage: &dyn Storage,
+    clock: &TestClock,
+) {
+    let trial = Trial::new(storage, clock, 4).await;
+    let tenant = trial.world.tenant;
+    let configured = async || {
+        let found = storage.find_processor(tenant, &trial.name).await.unwrap();
+        found.unwrap().settings
+    };
+    let bring = async |revision: u32, config: serde_json::Value| {
+        let name = &trial.name;
+        let activated = storage.activate_revision_with_config(tenant, name, revision, config);
+        assert!(activated.await.unwrap());
+    };
+    let good = trial.pass("good", 50).await;
+    bring(good, json!({"for": "good"})).await;
+    trial.run_all(|_| Ends::Well).await;
+
+    let open = trial.revision("open").await;
+    bring(open, json!({"for": "open"})).await;
+    let bad = trial.revision("bad").await;
+    bring(bad, json!({"for": "bad"})).await;
+    trial.start_canary(50).await;
+    trial.run_all(|_| TRAP).await;
+    assert_eq!(trial.current().await, (Some(good), false));
+    assert_eq!(configured().await.config, Some(json!({"for": "good"})));
+    let audit = storage.list_audit(Some(tenant), 10).await.unwrap();
+    let after = audit[0].after.as_deref().unwrap();
+    assert!(after.contains(r#""configTakenBack":true"#), "{after}");
+
+    let worse = trial.revision("worse").await;
+    trial.run_all(|_| Ends::Well).await;
+    bring(worse, json!({"for": "worse"})).await;
+    let mut settings = configured().await;
+    settings.config = Some(json!({"by": "hand"}));
+    storage
+        .put_processor_settings(tenant, &trial.name, settings)
+        .await
+        .unwrap();
+    trial.start_canary(50).await;
+    trial.run_all(|_| TRAP).await;
+    assert_eq!(trial.current().await.0, Some(good));
+    assert_eq!(configured().await.config, Some(json!({"by": "hand"})));
 }
 
 /// Of three, two.

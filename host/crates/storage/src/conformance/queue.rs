@@ -333,6 +333,13 @@ macro_rules! queue_conformance {
             children_of_a_request_are_on_request,
             a_run_that_changed_nothing_is_not_stitched,
         ]);
+        $crate::storage_conformance!(@group $run, chain, [
+            c19_an_endless_chain_ends_32_steps_from_its_origin,
+            c19_two_that_emit_each_other_end,
+            c19_what_is_there_stays_where_a_chain_became_longer,
+            c19_a_chain_that_hangs_from_a_cycle_ends,
+            c19_many_at_the_end_of_a_chain_are_told_once,
+        ]);
         $crate::storage_conformance!(@group $run, mutations, [
             a_full_mutation_is_a_difference,
             a_delta_touches_what_it_names,

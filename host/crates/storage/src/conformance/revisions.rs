@@ -205,9 +205,14 @@ pub async fn s03_an_upload_heals_the_damaged_revision_of_its_bytes(
         published.await.unwrap()
     };
     publish("u1").await;
+    let blob = component(digest);
+    // One that was not inspected yet is not known to be whole.
+    storage.put_blob(tenant, &blob, "two".into()).await.unwrap();
+    publish("u1 again").await;
+    let stored = storage.get_blob(tenant, &blob).await;
+    assert_eq!(stored.unwrap().unwrap(), "one");
     let inspected = storage.finish_inspection(tenant, &name, 1, ready());
     inspected.await.unwrap();
-    let blob = component(digest);
     storage.put_blob(tenant, &blob, "two".into()).await.unwrap();
     let marked = storage.mark_damaged(tenant, &digest, Some("it is another"));
     assert_eq!(marked.await.unwrap(), 1);
