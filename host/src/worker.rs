@@ -17,6 +17,7 @@ mod revalidation;
 mod revision_runs;
 mod runs;
 mod sandbox_children;
+mod scheduler;
 mod sealed_set;
 mod worker_process;
 

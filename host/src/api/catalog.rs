@@ -2,18 +2,28 @@
 //!
 //! One file per resource. Unknown routes and wrong methods below the mount are 404 without a body (the router's doing).
 
+mod analyze;
 mod ancestry;
 mod by_name;
 mod by_query;
 mod by_refs;
 mod by_uid;
+mod conditions;
 mod entities;
 mod facets;
+mod location_settings;
+mod location_spec;
 mod locations;
 mod locations_add;
+mod locations_query;
+mod locations_update;
+mod permissions;
 mod refresh;
+mod scheduler;
+mod unprocessed;
 mod validate;
 
+use super::openapi;
 use super::operation_doc::{Content, Doc, QueryKind};
 use super::routes::Routes;
 
@@ -21,10 +31,96 @@ const FILTER: &str = "`key=value` terms joined by `,`; several filters are alter
 const FIELDS: &str = "Paths of what to answer with, joined by `,`.";
 const NO_ENTITY: &str = "No such entity.";
 const NO_LOCATION: &str = "No such location.";
+const NO_TASK: &str = "No such task.";
 
 /// The routes, with the mount.
 pub(super) fn routes() -> Routes {
-    entity_routes().and(query_routes()).and(location_routes())
+    entity_routes()
+        .and(query_routes())
+        .and(location_routes())
+        .and(unprocessed_routes())
+        .and(platform_routes())
+}
+
+/// Backstage's module of unprocessed entities.
+fn unprocessed_routes() -> Routes {
+    const OWNER: &str = "Only entities with this `spec.owner`, as they write it.";
+    Routes::below("/tenants/{tenant}/api/catalog/entities/unprocessed")
+        .get(
+            "/failed",
+            unprocessed::list_failed_entities,
+            Doc::new("Entities that were never served because their runs fail.")
+                .query("owner", QueryKind::Text, OWNER)
+                .json(200, "Unprocessed", "All of them."),
+        )
+        .get(
+            "/pending",
+            unprocessed::list_pending_entities,
+            Doc::new("Entities that were never served because no run has ended yet.")
+                .query("owner", QueryKind::Text, OWNER)
+                .json(200, "Unprocessed", "All of them."),
+        )
+        .delete(
+            "/delete/{uid}",
+            unprocessed::delete_unprocessed_entity,
+            Doc::new("Deletes an entity, served or not, with what only it reaches.")
+                .empty(204, "It is gone, or was not there."),
+        )
+}
+
+/// What Backstage's platform asks of every plugin.
+fn platform_routes() -> Routes {
+    Routes::below("/tenants/{tenant}/api/catalog")
+        .get(
+            "/openapi.json",
+            openapi::show_catalog_openapi,
+            Doc::new("The part of this document that is below this path, relative to it.").json(
+                200,
+                "OpenApi",
+                "OpenAPI 3.1.",
+            ),
+        )
+        .get(
+            "/.backstage/scheduler/v1/tasks",
+            scheduler::list_tasks,
+            Doc::new("Recurring work of the host.").json(200, "TaskList", "All of it."),
+        )
+        .post(
+            "/.backstage/scheduler/v1/tasks/{id}/trigger",
+            scheduler::trigger_task,
+            Doc::new("Makes a task due now.")
+                .empty(200, "It is due.")
+                .missing(NO_TASK)
+                .conflict("It runs."),
+        )
+        .post(
+            "/.backstage/scheduler/v1/tasks/{id}/cancel",
+            scheduler::cancel_task,
+            Doc::new("Ends the run of a task.")
+                .empty(200, "It ends within seconds.")
+                .missing(NO_TASK)
+                .conflict("It does not run."),
+        )
+        .get(
+            "/.well-known/backstage/permissions/metadata",
+            permissions::show_permissions,
+            Doc::new("The permissions and rules that the catalog knows.").json(
+                200,
+                "Permissions",
+                "All of them.",
+            ),
+        )
+        .post(
+            "/.well-known/backstage/permissions/apply-conditions",
+            permissions::apply_conditions,
+            Doc::new("What conditions made of these rules say of entities.")
+                .body(Content::Json("ApplyConditions"))
+                .json(
+                    200,
+                    "ConditionResults",
+                    "One result for each item, in their order.",
+                ),
+        )
 }
 
 fn entity_routes() -> Routes {
@@ -80,6 +176,15 @@ fn entity_routes() -> Routes {
                 .body(Content::Json("Refresh"))
                 .empty(200, "They are queued.")
                 .missing(NO_ENTITY),
+        )
+        .post(
+            "/analyze-location",
+            analyze::analyze_location,
+            Doc::new("What the repository behind a URL brings, or a skeleton to begin with.")
+                .details("The catalog file at the root of the repository is tried as a dry run tries a location.")
+                .body(Content::Json("AnalyzeLocation"))
+                .json(200, "LocationAnalysis", "Existing entities, or one to begin with.")
+                .error(429, "Too many requests of the tenant wait for a worker."),
         )
         .post(
             "/validate-entity",
@@ -173,12 +278,28 @@ fn location_routes() -> Routes {
                 .conflict("It is registered already.")
                 .error(429, "Too many requests of the tenant wait for a worker."),
         )
+        .post(
+            "/locations/by-query",
+            locations_query::query_locations,
+            Doc::new("A page of registered locations, by predicate, ordered by id.")
+                .body(Content::OptionalJson("LocationQuery"))
+                .json(200, "LocationPage", "A page."),
+        )
         .get(
             "/locations/{id}",
             locations::find_location,
             Doc::new("A registered location.")
                 .json(200, "Location", "The location.")
                 .missing(NO_LOCATION),
+        )
+        .put(
+            "/locations/{id}",
+            locations_update::update_location,
+            Doc::new("Changes what a registered location points at; its id and its entity stay.")
+                .body(Content::Json("AddLocation"))
+                .json(200, "Location", "The location as it is now.")
+                .missing(NO_LOCATION)
+                .conflict("Another location points there."),
         )
         .delete(
             "/locations/{id}",

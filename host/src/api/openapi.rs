@@ -8,6 +8,7 @@ use greenroom_storage::Scope;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
+use super::auth::{Access, Read};
 use super::error::ApiError;
 use super::extract::{self, Params};
 use super::operation_doc::{Answer, Content, Doc, Query, QueryKind};
@@ -16,6 +17,9 @@ use super::state::ApiState;
 
 /// The schemas that operations name.
 const SCHEMAS: &str = include_str!("openapi/schemas.json");
+
+/// Where the catalog's paths begin.
+const CATALOG_MOUNT: &str = "/tenants/{tenant}/api/catalog";
 
 /// The document's own route.
 pub(super) fn routes() -> Routes {
@@ -35,14 +39,36 @@ async fn show_openapi(State(state): State<ApiState>, params: Params) -> Result<R
     ))
 }
 
+/// `GET /tenants/{tenant}/api/catalog/openapi.json`, where clients of Backstage's catalog look for it
+pub(super) async fn show_catalog_openapi(
+    _access: Access<Read>,
+    State(state): State<ApiState>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    params.only(&[])?;
+    let text = state.catalog_openapi.to_string();
+    Ok(extract::json_text(StatusCode::OK, text))
+}
+
 /// The document.
 pub(super) fn document(operations: &[Operation]) -> Value {
+    document_below("", operations)
+}
+
+/// The part of the document that is below the catalog's mount, with paths relative to it.
+pub(super) fn catalog_document(operations: &[Operation]) -> Value {
+    document_below(CATALOG_MOUNT, operations)
+}
+
+fn document_below(mount: &str, operations: &[Operation]) -> Value {
     let mut paths = Map::new();
     for operation in operations {
-        let path = paths
-            .entry(operation.path.clone())
-            .or_insert_with(|| json!({}));
-        path[operation.method] = operation_of(operation);
+        let Some(path) = operation.path.strip_prefix(mount) else {
+            continue;
+        };
+        let described = operation_of(operation, path);
+        let path = paths.entry(path.to_owned()).or_insert_with(|| json!({}));
+        path[operation.method] = described;
     }
     json!({
         "openapi": "3.1.0",
@@ -66,7 +92,8 @@ pub(super) fn document(operations: &[Operation]) -> Value {
     })
 }
 
-fn operation_of(operation: &Operation) -> Value {
+/// An operation at a path, which is its own or the rest of it below a mount.
+fn operation_of(operation: &Operation, path: &str) -> Value {
     let doc = &operation.doc;
     let mut described = json!({
         "operationId": operation.id,
@@ -76,7 +103,7 @@ fn operation_of(operation: &Operation) -> Value {
             Some(scope) => json!([{"bearer": [scope]}]),
             None => json!([]),
         },
-        "parameters": parameters(operation),
+        "parameters": parameters(operation, path),
         "responses": responses(operation),
     });
     if !doc.details.is_empty() {
@@ -116,9 +143,8 @@ fn tag(path: &str) -> &'static str {
     }
 }
 
-fn parameters(operation: &Operation) -> Value {
-    let in_path = operation
-        .path
+fn parameters(operation: &Operation, path: &str) -> Value {
+    let in_path = path
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| {

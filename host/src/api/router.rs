@@ -24,8 +24,12 @@ impl Edge {
     /// Starts the edge's tasks (following the change logs, watching storage) on the lifecycle; must be called within a
     /// tokio runtime.
     pub fn start(parts: ApiParts) -> Self {
-        let document = openapi::document(&operations()).to_string();
-        let state = ApiState::new(parts, document.into());
+        let operations = operations();
+        let state = ApiState::new(
+            parts,
+            openapi::document(&operations).to_string().into(),
+            openapi::catalog_document(&operations).to_string().into(),
+        );
         state.lifecycle.spawn(index::follow(
             state.indexes.clone(),
             state.wakes.incoming.clone(),

@@ -142,6 +142,16 @@ pub(crate) async fn ask(
     }
 }
 
+/// The errors of entities that a run found, joined as Backstage joins them.
+pub(crate) fn rejected(result: &Value) -> Option<ApiError> {
+    let errors = result.get("errors")?.as_array()?;
+    let messages: Vec<&str> = errors
+        .iter()
+        .filter_map(|error| error["message"].as_str())
+        .collect();
+    Some(ApiError::input(messages.join(", ")))
+}
+
 /// Runs something for a route of ours: its result within `patience`, else 202 with its address. A client that leaves
 /// before it is answered cancels the run; one that was accepted lives without its client.
 pub(crate) async fn answer_or_accept(

@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) storage_watch: Arc<StorageWatch>,
     /// `/openapi.json`.
     pub(crate) openapi: Arc<str>,
+    /// The same below the catalog's mount.
+    pub(crate) catalog_openapi: Arc<str>,
     /// Requests that wait for a run, by tenant.
     pub(crate) waiting_runs: Mutex<HashMap<TenantId, usize>>,
     /// The number of the newest mutation of each provider (h21: the later start wins).
@@ -63,7 +65,7 @@ pub(crate) struct Shared {
 }
 
 impl ApiState {
-    pub(crate) fn new(parts: ApiParts, openapi: Arc<str>) -> Self {
+    pub(crate) fn new(parts: ApiParts, openapi: Arc<str>, catalog_openapi: Arc<str>) -> Self {
         let metrics = ApiMetrics::new();
         let indexes = IndexSet::new(
             Arc::clone(&parts.storage),
@@ -84,6 +86,7 @@ impl ApiState {
             metrics,
             storage_watch: Arc::default(),
             openapi,
+            catalog_openapi,
             waiting_runs: Mutex::default(),
             newest_mutation: Mutex::default(),
         }))

@@ -69,6 +69,11 @@ fn settings(section: &TenantSection) -> TenantConfig {
                 .catalog
                 .orphan_strategy
                 .map(|strategy| strategy.as_str().to_owned()),
+            readonly: section.catalog.readonly,
+            default_location_conflict_strategy: section
+                .catalog
+                .default_location_conflict_strategy
+                .map(|strategy| strategy.as_str().to_owned()),
         },
         reading: serde_json::json!({"allow": section.reading.allow}),
         integrations: section

@@ -31,6 +31,30 @@ pub struct CatalogSection {
     pub rules: Option<CatalogRules>,
     /// `delete` (the default) or `keep`.
     pub orphan_strategy: Option<OrphanStrategy>,
+    /// Whether locations can be registered, changed and removed over the API; `false` if absent.
+    pub readonly: Option<bool>,
+    /// What registering a location does that is registered already: `reject` (the default) or `refresh`.
+    pub default_location_conflict_strategy: Option<ConflictStrategy>,
+}
+
+/// What registering a known location does (ref §7.8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConflictStrategy {
+    /// It is an error.
+    Reject,
+    /// It runs the location again.
+    Refresh,
+}
+
+impl ConflictStrategy {
+    /// The word of app-config.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::Refresh => "refresh",
+        }
+    }
 }
 
 /// What becomes of an entity that nothing emits any more (ref §5.5).

@@ -63,7 +63,7 @@ fn bounded(result: Value) -> Value {
 }
 
 impl RunLoop {
-    fn ports(&self) -> Ports<'_> {
+    pub(super) fn ports(&self) -> Ports<'_> {
         Ports {
             orchestrate: &*self.orchestrate,
             reads: &*self.reads,

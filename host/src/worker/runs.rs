@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use greenroom_model::{Clock, Diagnostic, Entity, LocationRef, Presence};
 use greenroom_processing::{
-    DryRunError, Orchestrate, Pipelines, dry_run_location, validate_entity,
+    Analysis, DryRunError, Orchestrate, Pipelines, analyze_location, dry_run_location,
+    validate_entity,
 };
 use greenroom_storage::{Run, RunKind, Storage, WorkerId};
 use serde::Deserialize;
@@ -44,6 +45,13 @@ struct DryRunRequest {
     target: String,
     #[serde(default)]
     presence: Presence,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AnalyzeRequest {
+    target: String,
+    catalog_filename: Option<String>,
 }
 
 impl RunLoop {
@@ -92,6 +100,7 @@ impl RunLoop {
         let result = match run.kind {
             RunKind::ValidateEntity => self.validate(&run).await,
             RunKind::DryRunLocation => self.dry_run(&run).await,
+            RunKind::AnalyzeLocation => self.analyze(&run).await,
             // Claimed by the compile queue alone.
             RunKind::InspectRevision => Err("an inspection among other runs".to_owned()),
             RunKind::DryRunRevision => self.dry_run_revision(&run).await,
@@ -179,6 +188,36 @@ impl RunLoop {
                 let entities: Vec<Value> =
                     found.entities.into_iter().map(Entity::into_value).collect();
                 Ok(json!({"entities": entities}))
+            }
+            Err(error) => failed(error),
+        }
+    }
+}
+
+impl RunLoop {
+    async fn analyze(&self, run: &Run) -> Result<Value, String> {
+        let request: AnalyzeRequest =
+            serde_json::from_str(&run.request).map_err(|error| error.to_string())?;
+        let pipeline = self
+            .pipelines
+            .of(run.tenant)
+            .await
+            .map_err(|error| chain(&error))?;
+        let file = request.catalog_filename.as_deref();
+        match analyze_location(&request.target, file, &pipeline, self.ports()).await {
+            Ok(Analysis::Skeleton(entity)) => Ok(json!({
+                "existingEntityFiles": [],
+                "generateEntities": [{"entity": entity, "fields": []}],
+            })),
+            Ok(Analysis::Existing { location, entities }) => {
+                let known = self.storage.find_location_by_target(run.tenant, &location);
+                let known = known.await.map_err(|error| chain(&error))?.is_some();
+                let at = json!({"type": location.r#type, "target": location.target});
+                let files: Vec<Value> = entities
+                    .into_iter()
+                    .map(|entity| json!({"location": at, "isRegistered": known, "entity": entity}))
+                    .collect();
+                Ok(json!({"existingEntityFiles": files, "generateEntities": []}))
             }
             Err(error) => failed(error),
         }

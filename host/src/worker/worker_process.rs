@@ -15,6 +15,7 @@ use super::loops::wait_for_work;
 use super::recorder::record;
 use super::revalidation::revalidate;
 use super::runs::RunLoop;
+use super::scheduler::{Task, schedule};
 use super::{Artifacts, Describe, StoredReads};
 use crate::config::Quotas;
 use crate::lifecycle::{Lifecycle, Stopping};
@@ -26,8 +27,6 @@ const RENEW: Duration = Duration::from_secs(3);
 const ORPHANS: Duration = Duration::from_secs(1);
 /// How often canaries are started and ended: an author waits for the verdict.
 const CANARIES: Duration = Duration::from_millis(250);
-/// How often rows past their retention are removed.
-const SWEEP: Duration = Duration::from_secs(600);
 /// Refs stitched together.
 const STITCH_BATCH: u32 = 200;
 /// Refs checked together.
@@ -115,7 +114,12 @@ impl Worker {
             parts.wakes.clone(),
             lifecycle.stopping(),
         ));
-        lifecycle.spawn(sweep(Arc::clone(storage), lifecycle.stopping()));
+        lifecycle.spawn(schedule(
+            Arc::clone(storage),
+            id.clone(),
+            vec![Task::retention(storage)],
+            lifecycle.stopping(),
+        ));
         let runs = RunLoop {
             storage: Arc::clone(storage),
             pipelines: Arc::clone(&parts.pipelines),
@@ -246,18 +250,6 @@ async fn tend_canaries(
         tokio::select! {
             () = stopping.wait() => return,
             () = tokio::time::sleep(CANARIES) => {}
-        }
-    }
-}
-
-async fn sweep(storage: Arc<dyn Storage>, mut stopping: Stopping) {
-    loop {
-        tokio::select! {
-            () = stopping.wait() => return,
-            () = tokio::time::sleep(SWEEP) => {}
-        }
-        if let Err(error) = storage.sweep().await {
-            warn!(%error, "could not remove rows past their retention");
         }
     }
 }

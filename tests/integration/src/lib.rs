@@ -1,8 +1,12 @@
-//! What the integration tests share beside `tests/support`: the folder of the Node checks, and reading [`documents`].
+//! What the integration tests share beside `tests/support`: the folder of the Node checks, a server of files, and reading
+//! [`documents`].
 //!
 //! The tests themselves are in `tests/`, one file for each thing that is proved; each says at its head what that is.
 
 pub mod documents;
+mod file_server;
+
+pub use file_server::FileServer;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -10,8 +10,11 @@
 //! predicate and reading it back gives an equal filter, within the same bounds.
 
 mod json;
+mod location;
 mod params;
 mod predicate;
+
+pub use location::{LocationField, LocationFields, LocationFilter};
 
 use crate::terms::Term;
 
@@ -85,6 +88,11 @@ pub enum FilterError {
         /// What to write instead.
         expected: &'static str,
     },
+    /// A key that locations do not have.
+    #[error(
+        "Invalid filter predicate, expected key to be 'id', 'type', 'target', or 'entityRef', got '{0}'"
+    )]
+    UnknownLocationKey(String),
 }
 
 impl EntityFilter {

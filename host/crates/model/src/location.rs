@@ -125,6 +125,18 @@ pub fn generated(
     Ok(Entity::from_value(entity)?)
 }
 
+/// The Location entity of a registered location under the ref it has had since it was registered: changing the target
+/// of a location keeps its entity (ref §6.3).
+///
+/// # Errors
+/// As [`generated`].
+pub fn registered(location: &LocationRef, entity_ref: &EntityRef) -> Result<Entity, LocationError> {
+    let mut entity = generated(location, None, None)?;
+    let name = Value::from(entity_ref.name());
+    entity.metadata_mut().insert("name".to_owned(), name);
+    Ok(entity)
+}
+
 /// What a Location entity asks to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Targets {
@@ -239,6 +251,21 @@ mod tests {
         let emitted = generated(&child, Some(Presence::Optional), Some(&entity)).unwrap();
         assert_eq!(own_location(&emitted), own_location(&entity));
         assert_eq!(emitted.spec().unwrap()["presence"], "optional");
+    }
+
+    #[test]
+    fn a_registered_location_keeps_its_ref_when_its_target_changes() {
+        let first = LocationRef::new("url", "http://h/c.yaml");
+        let second = LocationRef::new("url", "http://h/d.yaml");
+        let entity = registered(&second, &generated_ref(&first)).unwrap();
+        assert_eq!(entity.entity_ref(), generated_ref(&first));
+        assert_eq!(own_location(&entity), Ok(second.clone()));
+        assert_eq!(origin_location(&entity), Ok(second.clone()));
+        assert_eq!(entity.spec().unwrap()["target"], "http://h/d.yaml");
+        assert_eq!(
+            registered(&second, &generated_ref(&second)),
+            generated(&second, None, None)
+        );
     }
 
     #[test]

@@ -7,10 +7,12 @@
 
 mod integration;
 mod links;
+mod project;
 mod repository;
 mod web_url;
 
 pub use integration::{Integration, IntegrationType, Integrations};
 pub use links::{SourceLinks, UrlError, is_absolute_url, resolve_url};
+pub use project::{Project, root_file, slug_annotation};
 pub use repository::{Repository, same_repository};
 pub use web_url::WebUrl;

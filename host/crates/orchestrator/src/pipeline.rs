@@ -62,7 +62,7 @@ impl Pipeline {
     }
 
     /// The source-code hosts as URL arithmetic takes them.
-    pub(crate) fn url_integrations(&self) -> Integrations {
+    pub fn url_integrations(&self) -> Integrations {
         let known = self.integrations.iter().filter_map(|one| {
             let r#type = IntegrationType::from_name(&one.r#type)?;
             Some(greenroom_model::url_arithmetic::Integration::new(

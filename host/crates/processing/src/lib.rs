@@ -7,6 +7,7 @@
 //!
 //! Runs are idempotent: a run that is repeated, in whole or from any point, records the same.
 
+mod analyze;
 mod canary;
 mod diff;
 mod drive;
@@ -24,6 +25,7 @@ mod settings;
 mod stitch;
 mod stitcher;
 
+pub use analyze::{Analysis, analyze_location};
 pub use canary::start_canaries;
 pub use diff::{Change, ChangeKind, diff};
 pub use drive::Ports;

@@ -9,7 +9,7 @@ use greenroom_orchestrator::{Outcome, Verdict};
 use greenroom_storage::Lane;
 use thiserror::Error;
 
-use crate::drive::{End, Ports, drive};
+use crate::drive::{End, MadeRead, Ports, drive};
 use crate::{Orchestrate, ProcessingError, ReadSource, TenantPipeline};
 
 /// The most entities a dry run processes.
@@ -132,12 +132,18 @@ async fn run(
         reads,
         clock,
     };
+    Ok(run_with_reads(entity, pipeline, ports).await?.0)
+}
+
+/// The same, with the reads it made.
+pub(crate) async fn run_with_reads(
+    entity: &Entity,
+    pipeline: &Arc<TenantPipeline>,
+    ports: Ports<'_>,
+) -> Result<(Outcome, Vec<MadeRead>), DryRunError> {
     let lane = Lane::OnRequest;
-    match drive(entity.to_json(), pipeline, lane, None, ports)
-        .await?
-        .0
-    {
-        End::Outcome(outcome) => Ok(*outcome),
-        End::Unavailable { reason, .. } => Err(DryRunError::Unavailable(reason)),
+    match drive(entity.to_json(), pipeline, lane, None, ports).await? {
+        (End::Outcome(outcome), reads) => Ok((*outcome, reads)),
+        (End::Unavailable { reason, .. }, _) => Err(DryRunError::Unavailable(reason)),
     }
 }

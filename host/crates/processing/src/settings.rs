@@ -39,6 +39,12 @@ pub struct CatalogSettings {
     pub rules: CatalogRules,
     /// `delete` (the default) or `keep` (ref §5.5).
     pub orphan_strategy: Option<String>,
+    /// Whether locations are not changed over the API; the API's business, and no input of a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readonly: Option<bool>,
+    /// `reject` (the default) or `refresh`; the API's business too (ref §7.8).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_location_conflict_strategy: Option<String>,
 }
 
 /// One source-code host.

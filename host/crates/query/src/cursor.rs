@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use greenroom_model::filter::EntityFilter;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{FullText, OrderField, QueryError};
 
@@ -87,6 +88,38 @@ impl After {
     }
 
     /// The text for a `Link` header.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        encode(self)
+    }
+}
+
+/// Where `POST /locations/by-query` goes on (ref §7.8). Unlike [`Cursor`] it holds the page size.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LocationCursor {
+    /// Page size.
+    pub limit: u64,
+    /// The id of the last location of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_id: Option<String>,
+    /// The predicate as the client wrote it; parsed anew, with its bounds, by whoever asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<Value>,
+}
+
+impl LocationCursor {
+    /// Reads a cursor from a request.
+    ///
+    /// # Errors
+    /// [`QueryError::MalformedCursor`] for anything that is not one; `limit` 0 included.
+    pub fn decode(text: &str) -> Result<LocationCursor, QueryError> {
+        decode(text)
+            .filter(|cursor: &LocationCursor| cursor.limit > 0)
+            .ok_or(QueryError::MalformedCursor)
+    }
+
+    /// The text for a reply.
     #[must_use]
     pub fn encode(&self) -> String {
         encode(self)

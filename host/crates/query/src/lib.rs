@@ -50,7 +50,7 @@ mod order_field;
 mod request;
 mod sorted;
 
-pub use cursor::{After, Cursor, MAX_CURSOR_BYTES};
+pub use cursor::{After, Cursor, LocationCursor, MAX_CURSOR_BYTES};
 pub use entry::{Hit, IndexEntry};
 pub use error::{IndexError, QueryError};
 pub use fields::{Fields, MAX_FIELDS, MAX_FIELDS_BYTES};

@@ -27,6 +27,7 @@ mod reads;
 mod retention;
 mod revisions;
 mod runs;
+mod tasks;
 mod tenant_deletion;
 mod tenants;
 mod tokens;

@@ -1,9 +1,11 @@
 //! Registered locations and the entities they stand for, provided under the source key `locations`.
 
 use async_trait::async_trait;
+use greenroom_model::location::registered;
 use greenroom_model::{EntityRef, LocationRef, TenantId};
 use greenroom_storage::{
-    AddedLocation, Deleted, Lane, Location, LocationRepository, NewLocation, StorageError,
+    AddedLocation, Child, Deleted, Lane, Location, LocationRepository, NewLocation, ProvidedEntity,
+    StorageError, UpdatedLocation,
 };
 use rusqlite::{Connection, Row, params};
 
@@ -67,6 +69,25 @@ impl LocationRepository for SqliteStorage {
         .await
     }
 
+    async fn scan_locations(
+        &self,
+        tenant: TenantId,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Location>, StorageError> {
+        let after = after.unwrap_or_default().to_owned();
+        self.read("scan locations", move |conn| {
+            statement::all(
+                conn,
+                "SELECT id, type, target, entity_ref FROM locations
+                 WHERE tenant_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+                params![tenant.0, after, limit],
+                read_location,
+            )
+        })
+        .await
+    }
+
     async fn find_location(
         &self,
         tenant: TenantId,
@@ -96,6 +117,20 @@ impl LocationRepository for SqliteStorage {
     ) -> Result<AddedLocation, StorageError> {
         self.write("add a location", move |tx| add(tx, tenant, location))
             .await
+    }
+
+    async fn update_location(
+        &self,
+        tenant: TenantId,
+        id: &str,
+        location: LocationRef,
+        entity: ProvidedEntity,
+    ) -> Result<UpdatedLocation, StorageError> {
+        let id = id.to_owned();
+        self.write("update a location", move |tx| {
+            update(tx, tenant, &id, location, entity)
+        })
+        .await
     }
 
     async fn delete_location(
@@ -141,18 +176,42 @@ fn add(
             location.entity_ref.as_str()
         ],
     )?;
-    let giver = Giver {
+    place(tx, giver(tenant), &as_child(new.entity))?;
+    Ok(AddedLocation::Added(location))
+}
+
+fn giver(tenant: TenantId) -> Giver<'static> {
+    Giver {
         tenant,
         source: SOURCE,
         orphan: false,
         new: Lane::OnRequest,
         changed: Lane::OnRequest,
-    };
-    place(tx, giver, &as_child(new.entity))?;
-    Ok(AddedLocation::Added(location))
+    }
 }
 
-/// Deletes the row and, unless another location stands behind the same entity, begins the pruning.
+fn update(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    id: &str,
+    location: LocationRef,
+    entity: ProvidedEntity,
+) -> rusqlite::Result<UpdatedLocation> {
+    let Some(known) = find(tx, tenant, id)? else {
+        return Ok(UpdatedLocation::Missing);
+    };
+    if find_by_target(tx, tenant, &location)?.is_some_and(|other| other.id != id) {
+        return Ok(UpdatedLocation::Taken);
+    }
+    tx.run(
+        "UPDATE locations SET type = ?3, target = ?4 WHERE tenant_id = ?1 AND id = ?2",
+        params![tenant.0, id, location.r#type, location.target],
+    )?;
+    place(tx, giver(tenant), &as_child(entity))?;
+    Ok(UpdatedLocation::Updated(Location { location, ..known }))
+}
+
+/// Deletes the row and begins the pruning; where another location stands behind the same entity, gives it that one's body.
 fn delete(
     tx: &mut WriteTx<'_>,
     tenant: TenantId,
@@ -166,7 +225,8 @@ fn delete(
         params![tenant.0, id],
     )?;
     let mut pruning = Pruning::default();
-    if shared(tx, tenant, &location.entity_ref)? {
+    if let Some(other) = find_by_entity(tx, tenant, &location.entity_ref)? {
+        hand_over(tx, tenant, &other)?;
         return Ok(Some((pruning, 0)));
     }
     cut(tx, tenant, SOURCE, &[location.entity_ref], &mut pruning)?;
@@ -174,12 +234,30 @@ fn delete(
     Ok(Some((pruning, gone)))
 }
 
-fn shared(conn: &Connection, tenant: TenantId, entity_ref: &EntityRef) -> rusqlite::Result<bool> {
-    let other = statement::one(
+/// Makes the shared entity that of one location.
+fn hand_over(tx: &mut WriteTx<'_>, tenant: TenantId, location: &Location) -> rusqlite::Result<()> {
+    // What was registered could be generated once; where it cannot any more, the entity stays as it is.
+    let Ok(entity) = registered(&location.location, &location.entity_ref) else {
+        return Ok(());
+    };
+    let child = Child {
+        entity_ref: location.entity_ref.clone(),
+        unprocessed: entity.to_json(),
+        location_key: Some(location.location.to_string()),
+    };
+    place(tx, giver(tenant), &child).map(|_| ())
+}
+
+fn find_by_entity(
+    conn: &Connection,
+    tenant: TenantId,
+    entity_ref: &EntityRef,
+) -> rusqlite::Result<Option<Location>> {
+    statement::one(
         conn,
-        "SELECT 1 FROM locations WHERE tenant_id = ?1 AND entity_ref = ?2 LIMIT 1",
+        "SELECT id, type, target, entity_ref FROM locations
+         WHERE tenant_id = ?1 AND entity_ref = ?2 ORDER BY id LIMIT 1",
         params![tenant.0, entity_ref.as_str()],
-        |_| Ok(()),
-    )?;
-    Ok(other.is_some())
+        read_location,
+    )
 }

@@ -221,6 +221,7 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
         kind: match kind.as_str() {
             "validate-entity" => RunKind::ValidateEntity,
             "dry-run-location" => RunKind::DryRunLocation,
+            "analyze-location" => RunKind::AnalyzeLocation,
             "inspect-revision" => RunKind::InspectRevision,
             "dry-run-revision" => RunKind::DryRunRevision,
             "preview-revision" => RunKind::PreviewRevision,
@@ -243,6 +244,7 @@ pub(crate) fn kind_text(kind: RunKind) -> &'static str {
     match kind {
         RunKind::ValidateEntity => "validate-entity",
         RunKind::DryRunLocation => "dry-run-location",
+        RunKind::AnalyzeLocation => "analyze-location",
         RunKind::InspectRevision => "inspect-revision",
         RunKind::DryRunRevision => "dry-run-revision",
         RunKind::PreviewRevision => "preview-revision",

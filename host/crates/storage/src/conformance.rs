@@ -19,6 +19,7 @@ pub mod record;
 pub mod revisions;
 pub mod runs;
 pub mod stitching;
+pub mod tasks;
 pub mod tenants;
 pub mod tokens;
 pub mod trial;
@@ -168,6 +169,12 @@ macro_rules! storage_conformance {
             a09_uploads_are_inspected_one_of_a_tenant_and_tenants_in_turn,
             a09_a_tenant_waits_when_its_hour_is_used_up,
             an_inspection_is_tried_three_times,
+        ]);
+        $crate::storage_conformance!(@group $run, tasks, [
+            a_task_is_run_by_one_worker_at_its_times,
+            a_run_ends_with_its_time_or_its_worker,
+            a_task_is_triggered_and_cancelled,
+            a_task_waits_no_longer_than_its_cadence,
         ]);
         $crate::storage_conformance!(@group $run, faults, [
             a_processor_without_faults_has_none,

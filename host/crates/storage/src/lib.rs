@@ -4,7 +4,7 @@
 //! pass the same conformance suite (feature `conformance`). The rules that hold for every method:
 //!
 //! - `TenantId` comes first. The exceptions work across tenants and say so: [`WorkQueue`], [`Workers`], the directory
-//!   of tenants and tokens, and the followers of `tenant_seq`.
+//!   of tenants and tokens, the scheduled tasks, and the followers of `tenant_seq`.
 //! - A method is one transition and, unless it says otherwise, one transaction: follow-up work (claims, stitches, orphan
 //!   checks, changes) is queued inside it, so nothing is ever committed without what must follow from it.
 //! - Time is the storage's own. A backend is built with the clock it uses, so a test can turn it.
@@ -30,6 +30,7 @@ mod reads;
 mod runs;
 mod stitching;
 mod storage;
+mod tasks;
 mod tenants;
 mod tokens;
 mod work;
@@ -45,7 +46,7 @@ pub use changes::{Change, ChangeKind, ChangeLog, LogPosition};
 pub use entities::{AncestryItem, Deleted, EntityRepository, FinalEntity, RefreshScope};
 pub use error::StorageError;
 pub use faults::{FaultRecord, FaultRepository};
-pub use locations::{AddedLocation, Location, LocationRepository, NewLocation};
+pub use locations::{AddedLocation, Location, LocationRepository, NewLocation, UpdatedLocation};
 pub use mutations::{Mutation, MutationKind, MutationOutcome, MutationRepository, ProvidedEntity};
 pub use orphans::{OrphanQueue, OrphanReport};
 pub use processing_state::{
@@ -60,6 +61,7 @@ pub use reads::{DueRead, ReadKey, ReadRepository, StoredOutcome, StoredRead};
 pub use runs::{INSPECTION_ATTEMPTS, NewRun, Run, RunId, RunKind, RunQueue, RunState};
 pub use stitching::{StitchInput, StitchQueue, Stitched};
 pub use storage::{Maintenance, Storage};
+pub use tasks::{RunningTask, ScheduledTask, TaskAnswer, TaskRepository, TaskSettings};
 pub use tenants::{NewTenant, Tenant, TenantRepository, TenantSettings};
 pub use tokens::{NewToken, Scope, Token, TokenRepository};
 pub use work::{

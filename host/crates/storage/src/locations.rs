@@ -34,11 +34,29 @@ pub enum AddedLocation {
     Exists(Location),
 }
 
+/// What changing a location gave.
+#[derive(Debug)]
+pub enum UpdatedLocation {
+    /// As it is now.
+    Updated(Location),
+    /// Another one has that type and target.
+    Taken,
+    /// There is none with that id.
+    Missing,
+}
+
 /// Registered locations of one tenant. The entity edge has the source key `locations`.
 #[async_trait]
 pub trait LocationRepository {
     /// All, by id.
     async fn list_locations(&self, tenant: TenantId) -> Result<Vec<Location>, StorageError>;
+    /// Up to `limit` by id after `after`, so that many are walked in short statements.
+    async fn scan_locations(
+        &self,
+        tenant: TenantId,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Location>, StorageError>;
     /// One by id.
     async fn find_location(
         &self,
@@ -57,7 +75,17 @@ pub trait LocationRepository {
         tenant: TenantId,
         location: NewLocation,
     ) -> Result<AddedLocation, StorageError>;
-    /// Removes a location and, at once, what only it reaches; `None` if there is none.
+    /// Changes what a location points at. `entity` has the ref it was registered with, which stays, and is queued in lane
+    /// *on request*.
+    async fn update_location(
+        &self,
+        tenant: TenantId,
+        id: &str,
+        location: LocationRef,
+        entity: ProvidedEntity,
+    ) -> Result<UpdatedLocation, StorageError>;
+    /// Removes a location and, at once, what only it reaches; `None` if there is none. An entity that it shared with another
+    /// location (one registered for the target that the other had before) becomes the other's.
     async fn delete_location(
         &self,
         tenant: TenantId,

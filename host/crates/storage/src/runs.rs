@@ -16,6 +16,8 @@ pub enum RunKind {
     ValidateEntity,
     /// Process a location and everything reachable from it, writing nothing (`POST /locations?dryRun=true`).
     DryRunLocation,
+    /// Look for the catalog file behind a URL, writing nothing (`POST /analyze-location`).
+    AnalyzeLocation,
     /// Inspect and compile an uploaded revision.
     InspectRevision,
     /// Process one entity with a revision in place of the current one, writing nothing (`POST …/processors/{name}/runs`).

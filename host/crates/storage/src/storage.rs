@@ -19,6 +19,7 @@ pub trait Storage:
     + ReadRepository
     + RunQueue
     + StitchQueue
+    + TaskRepository
     + TenantRepository
     + TokenRepository
     + WorkQueue
@@ -44,6 +45,7 @@ impl<T> Storage for T where
         + ReadRepository
         + RunQueue
         + StitchQueue
+        + TaskRepository
         + TenantRepository
         + TokenRepository
         + WorkQueue

@@ -14,7 +14,7 @@ use crate::api::state::ApiState;
 
 #[derive(Deserialize)]
 pub(super) struct UidPath {
-    uid: String,
+    pub(super) uid: String,
 }
 
 /// `GET /entities/by-uid/:uid`
@@ -45,16 +45,22 @@ pub(super) async fn delete_entity_by_uid(
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
     let uid = EntityUid::new(path.uid);
-    let deleted = state.storage.delete_entity(access.tenant, &uid).await?;
+    delete(&access, &state, &uid, "delete_entity_by_uid").await
+}
+
+/// Deletes an entity, served or not; 204 also if there is none.
+pub(super) async fn delete(
+    access: &Access<Write>,
+    state: &ApiState,
+    uid: &EntityUid,
+    action: &'static str,
+) -> Result<Response, ApiError> {
+    let deleted = state.storage.delete_entity(access.tenant, uid).await?;
     if deleted.entities > 0 {
-        Deed::new(
-            &access.actor,
-            Some(access.tenant),
-            "delete_entity_by_uid",
-            uid.as_str(),
-        )
-        .record(&state)
-        .await?;
+        let tenant = Some(access.tenant);
+        Deed::new(&access.actor, tenant, action, uid.as_str())
+            .record(state)
+            .await?;
         state.wakes.outgoing.notify_one();
         state.indexes.wait_for(access.tenant, deleted.seq).await;
     }

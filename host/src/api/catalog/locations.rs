@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::by_name::NamePath;
+use super::location_settings::LocationSettings;
 use crate::api::audit::Deed;
 use crate::api::auth::{Access, Read, Write};
 use crate::api::error::ApiError;
@@ -19,7 +20,7 @@ use crate::api::state::ApiState;
 
 #[derive(Deserialize)]
 pub(super) struct IdPath {
-    id: String,
+    pub(super) id: String,
 }
 
 /// The JSON of a location.
@@ -69,6 +70,9 @@ pub(super) async fn delete_location(
     params: Params,
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
+    LocationSettings::of(&state, access.tenant)
+        .await?
+        .may_change()?;
     let Some(deleted) = state
         .storage
         .delete_location(access.tenant, &path.id)
@@ -121,12 +125,13 @@ pub(super) async fn find_location_by_entity(
     {
         Some(location) => Ok(json(StatusCode::OK, &body_of(&location))),
         None => Err(ApiError::not_found(format!(
-            "found no location with type and target {origin}"
+            "Found no location with type {} and target {}",
+            origin.r#type, origin.target
         ))),
     }
 }
 
-fn no_location(id: &str) -> ApiError {
+pub(super) fn no_location(id: &str) -> ApiError {
     let shown: String = id.chars().take(80).collect();
     ApiError::not_found(format!("Found no location with ID {shown}"))
 }

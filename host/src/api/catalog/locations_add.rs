@@ -1,6 +1,4 @@
 //! `POST /locations`: registering a location, or trying what that would bring (ref §7.8).
-//!
-//! Only type `url` is taken here; `file` comes from the operator's configuration alone (y15). Targets need not be URLs.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -9,10 +7,12 @@ use greenroom_storage::{AddedLocation, NewLocation, ProvidedEntity, RefreshScope
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
+use super::location_settings::{LocationSettings, OnConflict};
+use super::location_spec::location_of;
 use super::locations::body_of;
 use crate::api::audit::Deed;
 use crate::api::auth::{Access, Write};
-use crate::api::body::{JsonBody, Properties as _};
+use crate::api::body::JsonBody;
 use crate::api::error::ApiError;
 use crate::api::extract::{self, Params};
 use crate::api::runs;
@@ -27,9 +27,10 @@ pub(super) async fn add_location(
 ) -> Result<Response, ApiError> {
     let params = params.only(&["dryRun", "onConflict"])?;
     let dry_run = params.flag("dryRun")?;
-    let refresh = match params.one("onConflict")? {
-        None | Some("reject") => false,
-        Some("refresh") => true,
+    let on_conflict = match params.one("onConflict")? {
+        None => None,
+        Some("reject") => Some(OnConflict::Reject),
+        Some("refresh") => Some(OnConflict::Refresh),
         Some(_) => {
             let problem = "must be equal to one of the allowed values: reject, refresh";
             return Err(ApiError::input(format!(
@@ -38,10 +39,13 @@ pub(super) async fn add_location(
         }
     };
     let body = body.unwrap_or_default();
-    let location = location_of(&body)?;
+    let location = location_of(&body, "request/body")?;
     if dry_run {
         return try_location(&access, &state, &location, &body).await;
     }
+    let settings = LocationSettings::of(&state, access.tenant).await?;
+    settings.may_change()?;
+    let on_conflict = on_conflict.unwrap_or(settings.on_conflict());
     let entity = location::generated(&location, None, None)
         .map_err(|error| ApiError::input(error.to_string()))?;
     let new = NewLocation {
@@ -55,7 +59,7 @@ pub(super) async fn add_location(
     };
     let added = match state.storage.add_location(access.tenant, new).await? {
         AddedLocation::Added(added) => added,
-        AddedLocation::Exists(existing) if refresh => {
+        AddedLocation::Exists(existing) if on_conflict == OnConflict::Refresh => {
             state
                 .storage
                 .refresh_entity(access.tenant, &existing.entity_ref, RefreshScope::Forced)
@@ -83,36 +87,6 @@ pub(super) async fn add_location(
     ))
 }
 
-fn location_of(body: &Map<String, Value>) -> Result<LocationRef, ApiError> {
-    let target = body.required_text("target")?;
-    let r#type = body.required_text("type")?;
-    match body.text("presence")? {
-        None | Some("required" | "optional") => {}
-        Some(_) => {
-            let problem = "must be equal to one of the allowed values: required, optional";
-            return Err(ApiError::input(format!("request/body/presence {problem}")));
-        }
-    }
-    if let Some(key) = body
-        .keys()
-        .find(|key| !matches!(key.as_str(), "type" | "target" | "presence"))
-    {
-        let shown: String = key.chars().take(80).collect();
-        return Err(ApiError::input(format!(
-            "request/body must NOT have additional property '{shown}'"
-        )));
-    }
-    if r#type != "url" {
-        return Err(ApiError::input(
-            "Registered locations must be of an allowed type [\"url\"]",
-        ));
-    }
-    let location = LocationRef::new(r#type, target);
-    LocationRef::parse(&location.to_string())
-        .map_err(|error| ApiError::input(error.to_string()))?;
-    Ok(location)
-}
-
 async fn try_location(
     access: &Access<Write>,
     state: &ApiState,
@@ -126,12 +100,8 @@ async fn try_location(
         .is_some();
     let request = Value::Object(body.clone());
     let result = runs::ask(state, access.tenant, RunKind::DryRunLocation, &request).await?;
-    if let Some(errors) = result.get("errors").and_then(Value::as_array) {
-        let messages: Vec<&str> = errors
-            .iter()
-            .filter_map(|error| error["message"].as_str())
-            .collect();
-        return Err(ApiError::input(messages.join(", ")));
+    if let Some(error) = runs::rejected(&result) {
+        return Err(error);
     }
     let body = json!({
         "exists": exists,

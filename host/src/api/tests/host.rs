@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use greenroom_model::{Clock, Digest, ProcessorName, TenantId, TenantName, Timestamp};
+use greenroom_model::{Clock, Diagnostic, Digest, ProcessorName, TenantId, TenantName, Timestamp};
 use greenroom_storage::{
-    FinalEntity, NewTenant, NewToken, RevisionState, RunCalls, RunRecord, RunResult, Scope,
-    StitchInput, Stitched, Storage, Success, WorkerId,
+    Failure, FinalEntity, NewTenant, NewToken, RevisionState, RunCalls, RunRecord, RunResult,
+    Scope, StitchInput, Stitched, Storage, Success, WorkerId,
 };
 use greenroom_storage_sqlite::SqliteStorage;
 use http::{Request, Response};
@@ -259,6 +259,34 @@ impl Host {
             });
             self.storage.record(records.collect()).await.unwrap();
         }
+        self.stitch().await;
+    }
+
+    /// Does the worker's part for one due entity: its run is rejected. Others are left queued.
+    pub(super) async fn fail(&self, entity_ref: &str, message: &str) {
+        let worker = WorkerId("test".into());
+        self.storage.renew_lease(&worker).await.unwrap();
+        for claimed in self.storage.claim(&worker, 100, false).await.unwrap() {
+            if claimed.entity_ref.as_str() != entity_ref {
+                continue;
+            }
+            let failure = Failure {
+                diagnostics: vec![Diagnostic::error("InputError", message.to_owned())],
+                memo: Some(Digest::of(claimed.unprocessed.as_bytes())),
+                trace: Vec::new(),
+                retry_at: None,
+                dead_letter: false,
+            };
+            let record = RunRecord {
+                claim: claimed.claim,
+                result: RunResult::Rejected(Box::new(failure)),
+                faults: Vec::new(),
+                cpu_us: 1,
+                calls: RunCalls::default(),
+            };
+            self.storage.record(vec![record]).await.unwrap();
+        }
+        self.storage.expire_worker(&worker).await.unwrap();
         self.stitch().await;
     }
 

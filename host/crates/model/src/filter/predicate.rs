@@ -222,27 +222,37 @@ impl Reader {
     }
 
     fn charge(&mut self, depth: usize) -> Result<(), FilterError> {
-        if depth > MAX_DEPTH {
-            return Err(FilterError::TooDeep);
-        }
-        self.nodes += 1;
-        if self.nodes > MAX_NODES {
-            return Err(FilterError::TooManyNodes);
-        }
-        Ok(())
+        charge(&mut self.nodes, depth)
     }
 }
 
+/// Counts one node at that depth.
+pub(super) fn charge(nodes: &mut usize, depth: usize) -> Result<(), FilterError> {
+    if depth > MAX_DEPTH {
+        return Err(FilterError::TooDeep);
+    }
+    *nodes += 1;
+    if *nodes > MAX_NODES {
+        return Err(FilterError::TooManyNodes);
+    }
+    Ok(())
+}
+
 fn primitive(operator: &str, value: &Value) -> Result<String, FilterError> {
+    text_of(operator, value).map(|text| lower_case(&text).into_owned())
+}
+
+/// A value to compare with, in its own casing.
+pub(super) fn text_of(operator: &str, value: &Value) -> Result<String, FilterError> {
     match value {
-        Value::String(text) => Ok(lower_case(text).into_owned()),
+        Value::String(text) => Ok(text.clone()),
         Value::Bool(flag) => Ok(flag.to_string()),
         Value::Number(number) => Ok(number_text(number)),
         _ => Err(wrong(operator, "a string, number or boolean")),
     }
 }
 
-fn wrong(operator: &str, expected: &'static str) -> FilterError {
+pub(super) fn wrong(operator: &str, expected: &'static str) -> FilterError {
     FilterError::Operand {
         operator: shown(operator),
         expected,
@@ -250,11 +260,11 @@ fn wrong(operator: &str, expected: &'static str) -> FilterError {
 }
 
 /// A culprit short enough for a message.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars().take(80).collect()
 }
 
-fn kind_of(value: &Value) -> &'static str {
+pub(super) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

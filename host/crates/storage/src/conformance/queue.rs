@@ -353,6 +353,9 @@ macro_rules! queue_conformance {
         ]);
         $crate::storage_conformance!(@group $run, locations, [
             a_location_is_registered_once,
+            locations_are_walked_in_parts,
+            a_location_keeps_its_entity_when_its_target_changes,
+            a_shared_entity_becomes_the_other_locations,
             deleting_a_location_takes_what_only_it_reaches,
         ]);
         $crate::storage_conformance!(@group $run, stitching, [

@@ -1,0 +1,305 @@
+//! Recurring work: each task is run by one worker of the cluster at a time, when it is due or somebody triggered it
+//! (DESIGN §8; ref §8).
+//!
+//! Storage holds the times and the tickets, so a schedule outlives restarts and a dead worker's run is taken over. A run
+//! whose ticket was taken away (it was cancelled, or the lease ran out) is dropped where it is; what tasks do is made of
+//! short transactions and can be repeated.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use greenroom_storage::{Storage, StorageError, TaskSettings, WorkerId};
+use tracing::{info, warn};
+
+use crate::lifecycle::Stopping;
+
+/// How often due tasks are looked for, and whether a run may go on.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What a run of a task comes to.
+type Run = Pin<Box<dyn Future<Output = Result<(), StorageError>> + Send>>;
+
+/// Something to be done again and again.
+pub(crate) struct Task {
+    id: &'static str,
+    settings: TaskSettings,
+    run: Box<dyn Fn() -> Run + Send + Sync>,
+}
+
+impl Task {
+    /// Removes rows past their retention.
+    pub(crate) fn retention(storage: &Arc<dyn Storage>) -> Self {
+        let storage = Arc::clone(storage);
+        Self {
+            id: "catalog_retention",
+            settings: TaskSettings {
+                cadence_ms: 600_000,
+                initial_delay_ms: 600_000,
+                timeout_ms: 300_000,
+            },
+            run: Box::new(move || {
+                let storage = Arc::clone(&storage);
+                Box::pin(async move { storage.sweep().await.map(|_| ()) })
+            }),
+        }
+    }
+}
+
+/// Runs these tasks in turn until the process stops.
+pub(crate) async fn schedule(
+    storage: Arc<dyn Storage>,
+    worker: WorkerId,
+    tasks: Vec<Task>,
+    mut stopping: Stopping,
+) {
+    let scheduler = Scheduler {
+        storage,
+        worker,
+        tasks,
+    };
+    let mut kept = false;
+    loop {
+        let turn = async {
+            kept = kept || scheduler.keep().await;
+            scheduler.run_due().await;
+            tokio::time::sleep(LOOK).await;
+        };
+        // A run that is cut off here is taken over by another worker, or repeated after the next start.
+        tokio::select! {
+            () = stopping.wait() => return,
+            () = turn => {}
+        }
+    }
+}
+
+struct Scheduler {
+    storage: Arc<dyn Storage>,
+    worker: WorkerId,
+    tasks: Vec<Task>,
+}
+
+impl Scheduler {
+    /// Says which tasks there are; `false` if that is to be said again.
+    async fn keep(&self) -> bool {
+        for task in &self.tasks {
+            if let Err(error) = self.storage.keep_task(task.id, task.settings).await {
+                warn!(%error, task.id, "could not schedule a task");
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn run_due(&self) {
+        for task in &self.tasks {
+            let ticket = uuid::Uuid::new_v4().to_string();
+            match self.claim(task, &ticket).await {
+                Ok(true) => self.run(task, &ticket).await,
+                Ok(false) => {}
+                Err(error) => warn!(%error, task.id, "could not look at a task"),
+            }
+        }
+    }
+
+    /// A look first: mostly nothing is due, and then no write lock is taken.
+    async fn claim(&self, task: &Task, ticket: &str) -> Result<bool, StorageError> {
+        let known = self.storage.list_tasks().await?;
+        let known = known.iter().find(|known| known.id == task.id);
+        if known.is_none_or(|known| known.running.is_some()) {
+            return Ok(false);
+        }
+        self.storage.claim_task(task.id, &self.worker, ticket).await
+    }
+
+    async fn run(&self, task: &Task, ticket: &str) {
+        let running = tokio::time::timeout(
+            Duration::from_millis(task.settings.timeout_ms),
+            (task.run)(),
+        );
+        let ended = tokio::select! {
+            ended = running => ended,
+            () = self.ticket_is_taken(task, ticket) => {
+                info!(task.id, "a run of a task was cancelled");
+                return;
+            }
+        };
+        let error = match ended {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("Task timed out".to_owned()),
+        };
+        if let Some(error) = &error {
+            warn!(error, task.id, "a task failed");
+        }
+        let finished = self
+            .storage
+            .finish_task(task.id, ticket, error.as_deref())
+            .await;
+        if let Err(error) = finished {
+            warn!(%error, task.id, "could not finish a task; it is due again when its time is over");
+        }
+    }
+
+    async fn ticket_is_taken(&self, task: &Task, ticket: &str) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            match self.storage.holds_task(task.id, ticket).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => warn!(%error, task.id, "could not look at a task"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use greenroom_model::{Clock, Timestamp};
+    use greenroom_storage::{ScheduledTask, TaskAnswer};
+    use greenroom_storage_sqlite::SqliteStorage;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::lifecycle::Lifecycle;
+
+    struct StandingClock;
+
+    impl Clock for StandingClock {
+        fn now(&self) -> Timestamp {
+            Timestamp(1_800_000_000_000)
+        }
+    }
+
+    struct World {
+        storage: Arc<dyn Storage>,
+        lifecycle: Arc<Lifecycle>,
+        _directory: TempDir,
+    }
+
+    /// A storage with one task that is due, and a worker that runs it as told.
+    async fn world(timeout_ms: u64, run: impl Fn() -> Run + Send + Sync + 'static) -> World {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("db");
+        let storage: Arc<dyn Storage> =
+            Arc::new(SqliteStorage::open(&path, Arc::new(StandingClock)).unwrap());
+        let worker = WorkerId("w".into());
+        storage.renew_lease(&worker).await.unwrap();
+        let task = Task {
+            id: "t",
+            settings: TaskSettings {
+                cadence_ms: 60_000,
+                initial_delay_ms: 0,
+                timeout_ms,
+            },
+            run: Box::new(run),
+        };
+        let lifecycle = Lifecycle::new();
+        lifecycle.spawn(schedule(
+            Arc::clone(&storage),
+            worker,
+            vec![task],
+            lifecycle.stopping(),
+        ));
+        World {
+            storage,
+            lifecycle,
+            _directory: directory,
+        }
+    }
+
+    impl World {
+        async fn until(&self, is: impl Fn(&ScheduledTask) -> bool) -> ScheduledTask {
+            loop {
+                let task = self.storage.list_tasks().await.unwrap().pop();
+                if let Some(task) = task.filter(|task| is(task)) {
+                    return task;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+
+        async fn stop(self) {
+            assert_eq!(self.lifecycle.drain(Duration::from_secs(5)).await, 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_due_task_runs_once_and_again_when_triggered() {
+        let runs = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&runs);
+        let world = world(60_000, move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async { Ok(()) })
+        })
+        .await;
+        let task = world.until(|task| task.last_ended.is_some()).await;
+        assert_eq!((task.last_error, task.running), (None, None));
+        assert_eq!(task.next_run, StandingClock.now().plus_ms(60_000));
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
+        let asked = world.storage.trigger_task("t").await.unwrap();
+        assert_eq!(asked, TaskAnswer::Done);
+        world
+            .until(|task| task.next_run > StandingClock.now())
+            .await;
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
+        world.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_run_that_takes_too_long_or_fails_says_so() {
+        let world = world(50, || Box::pin(std::future::pending())).await;
+        let task = world.until(|task| task.last_ended.is_some()).await;
+        assert_eq!(task.last_error.as_deref(), Some("Task timed out"));
+        world.stop().await;
+        let world = self::world(60_000, || {
+            let source = "the disk is full".into();
+            let failed = StorageError::Failed {
+                operation: "sweep",
+                source,
+            };
+            Box::pin(std::future::ready(Err(failed)))
+        })
+        .await;
+        let task = world.until(|task| task.last_ended.is_some()).await;
+        assert!(task.last_error.is_some_and(|error| error.contains("sweep")));
+        world.stop().await;
+    }
+
+    /// Says that it was dropped.
+    struct Dropped(Arc<AtomicU32>);
+
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_run_is_dropped_where_it_is() {
+        let dropped = Arc::new(AtomicU32::new(0));
+        let told = Arc::clone(&dropped);
+        let world = world(60_000, move || {
+            let told = Dropped(Arc::clone(&told));
+            Box::pin(async move {
+                let _told = told;
+                std::future::pending().await
+            })
+        })
+        .await;
+        world.until(|task| task.running.is_some()).await;
+        assert_eq!(
+            world.storage.cancel_task("t").await.unwrap(),
+            TaskAnswer::Done
+        );
+        while dropped.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let task = world.until(|task| task.running.is_none()).await;
+        assert_eq!(task.last_error.as_deref(), Some("Task was cancelled"));
+        world.stop().await;
+    }
+}
