@@ -1,4 +1,4 @@
-//! What the integration tests share beside `tests/support`: the folder of the Node checks.
+//! What the integration tests share beside `tests/support`: the folder of the Node checks, and skipping aloud.
 //!
 //! The tests themselves are in `tests/`, one file for each thing that is proved; each says at its head what that is.
 
@@ -20,8 +20,16 @@ pub fn node_checks() -> Option<PathBuf> {
     } else {
         return Some(folder);
     };
+    skipped(missing);
+    None
+}
+
+/// Says that a test is skipped, and why.
+///
+/// # Panics
+/// On CI (`CI=true`), where nothing may be skipped.
+pub fn skipped(missing: &str) {
     let on_ci = std::env::var("CI").is_ok_and(|value| value == "true");
     assert!(!on_ci, "{missing}");
     eprintln!("SKIPPED: {missing}");
-    None
 }

@@ -1,0 +1,138 @@
+// Asks a running host and the in-memory client of the same package the same questions about the same entities.
+//
+//   node differential.mjs entities   prints generated entities, one a line, to be given to the host
+//   node differential.mjs requests   asks; prints one JSON line of what was compared, or of the smallest request that differs
+//
+//   SEED      what entities and requests are made from; the same seed makes the same
+//   COUNT     how many of them
+//   BASE_URL  the catalog's mount, such as http://127.0.0.1:7007/tenants/default/api/catalog (requests)
+//   TOKEN     a token with the scope read (requests)
+//
+// The in-memory client is loaded with what the host serves, so the catalog must be settled. What the host must answer, and where
+// the in-memory client is known to be another than the backend, is in `differential/`.
+
+import { isDeepStrictEqual } from 'node:util';
+import { CatalogClient } from '@backstage/catalog-client';
+import { makeEntities } from './differential/entities.mjs';
+import { MOST_PAGES, Oracle, Unaskable, Unexplained, withSymbols } from './differential/oracle.mjs';
+import { Random } from './differential/random.mjs';
+import { Requests } from './differential/requests.mjs';
+import { shrink } from './differential/shrink.mjs';
+
+const { SEED, COUNT, BASE_URL, TOKEN } = process.env;
+const random = new Random(Number(SEED));
+const count = Number(COUNT);
+
+// What the host answers, in the shape of `Oracle.expect`.
+async function ask(client, { call, request }) {
+  const options = { token: TOKEN };
+  const given = { ...request, ...('filter' in request && { filter: withSymbols(request.filter) }) };
+  switch (call) {
+    case 'getEntities': {
+      const after = given.after && btoa(JSON.stringify(given.after));
+      return (await client.getEntities({ ...given, after }, options)).items;
+    }
+    case 'queryEntities': {
+      const shown = page => ({ items: page.items, totalItems: page.totalItems, previous: !!page.pageInfo.prevCursor, next: !!page.pageInfo.nextCursor });
+      const turn = cursor => client.queryEntities({ cursor, limit: given.limit, fields: given.fields }, options);
+      let page = await client.queryEntities(given, options);
+      const pages = [shown(page)];
+      while (page.pageInfo.nextCursor && pages.length < MOST_PAGES) {
+        page = await turn(page.pageInfo.nextCursor);
+        pages.push(shown(page));
+      }
+      while (page.pageInfo.prevCursor && pages.length < 2 * MOST_PAGES) {
+        page = await turn(page.pageInfo.prevCursor);
+        pages.push(shown(page));
+      }
+      return pages;
+    }
+    case 'streamEntities': {
+      const found = [];
+      for await (const items of client.streamEntities(given, options)) found.push(...items);
+      return found;
+    }
+    case 'getEntitiesByRefs':
+      return (await client.getEntitiesByRefs(given, options)).items;
+    default:
+      return (await client[call](given, options)).facets;
+  }
+}
+
+// What is different for a request; `undefined` if nothing is.
+async function difference(oracle, client, asked) {
+  const expected = await oracle.expect(asked);
+  let found;
+  try {
+    found = await ask(client, asked);
+  } catch (error) {
+    return { expected: 'an answer', found: error.body?.error ?? `${error.message}: ${error.cause?.message}` };
+  }
+  return isDeepStrictEqual(found, expected) ? undefined : { expected, found };
+}
+
+// The first place at which two answers differ, and what is there.
+function firstPlace(expected, found, path = '') {
+  const nested = value => typeof value === 'object' && value !== null;
+  if (!nested(expected) || !nested(found)) return { path, expected, found };
+  const keys = [...new Set([...Object.keys(expected), ...Object.keys(found)])];
+  const key = keys.find(one => !isDeepStrictEqual(expected[one], found[one]));
+  if (key === undefined) return { path, expected, found };
+  if (expected[key]?.metadata?.uid && found[key]?.metadata?.uid && expected[key].metadata.uid !== found[key].metadata.uid) {
+    const named = ({ kind, metadata }) => `${kind}:${metadata.namespace}/${metadata.name} ${metadata.uid}`;
+    return { path: `${path}/${key}`, expected: named(expected[key]), found: named(found[key]) };
+  }
+  return firstPlace(expected[key], found[key], `${path}/${key}`);
+}
+
+async function compare() {
+  const client = new CatalogClient({ discoveryApi: { getBaseUrl: async () => BASE_URL } });
+  const { items: entities } = await client.getEntities({}, { token: TOKEN });
+  const oracle = new Oracle(entities);
+  const requests = new Requests(random, entities);
+  let compared = 0;
+  let unaskable = 0;
+  while (compared < count) {
+    const asked = requests.next();
+    try {
+      if ((await difference(oracle, client, asked)) === undefined) {
+        compared += 1;
+        continue;
+      }
+    } catch (error) {
+      if (error instanceof Unaskable) {
+        unaskable += 1;
+        continue;
+      }
+      if (!(error instanceof Unexplained)) throw error;
+    }
+    await report(oracle, client, asked, compared);
+    return 1;
+  }
+  const unused = [...oracle.uses].filter(([, uses]) => uses === 0).map(([name]) => name);
+  console.log(JSON.stringify({ seed: Number(SEED), entities: entities.length, compared, unaskable, known: Object.fromEntries(oracle.uses), unused }));
+  return 0;
+}
+
+async function report(oracle, client, asked, compared) {
+  // A smaller request must fail in the same way, not in any.
+  const failure = async one => {
+    try {
+      const found = await difference(oracle, client, one);
+      return found && { kind: 'answer', ...found };
+    } catch (error) {
+      return error instanceof Unexplained ? { kind: 'unexplained', found: error.message } : undefined;
+    }
+  };
+  const { kind } = (await failure(asked)) ?? {};
+  const smallest = await shrink(asked, async one => (await failure(one))?.kind === kind);
+  const { expected, found } = (await failure(smallest)) ?? {};
+  const place = kind === 'answer' ? firstPlace(expected, found) : found;
+  console.log(JSON.stringify({ seed: Number(SEED), after: compared, differs: kind, smallest, place }, undefined, 2));
+}
+
+if (process.argv[2] === 'entities') {
+  for (const entity of makeEntities(random, count)) console.log(JSON.stringify(entity));
+} else {
+  process.exitCode = await compare();
+}

@@ -1,0 +1,457 @@
+// What the host must answer: the in-memory client's answer, corrected where `known.mjs` says that it is known to differ.
+//
+// The answer is taken apart into what can differ on its own (conditions, records, full text, order, fields, facets, pages), each
+// part is asked of the in-memory client, and each part it answers otherwise than we expect must be explained by a row of
+// `known.mjs` for that very condition and entity. What no row explains is thrown, so that the expectation cannot drift away
+// from the in-memory client unseen. Entities are those that the host serves, in the order of their uids.
+
+import { isDeepStrictEqual } from 'node:util';
+import { CATALOG_FILTER_EXISTS } from '@backstage/catalog-client';
+import { InMemoryCatalogClient } from '@backstage/catalog-client/testUtils';
+import { KNOWN } from './known.mjs';
+
+// Longest key and value that are searchable, in UTF-16 units.
+const MOST_UNITS = 200;
+// The page size of by-query where none is asked for.
+const DEFAULT_LIMIT = 200;
+// Pages looked at forward before going back.
+export const MOST_PAGES = 4;
+
+const refOf = ({ kind, metadata }) => `${kind}:${metadata.namespace ?? 'default'}/${metadata.name}`.toLowerCase();
+const byBytes = (left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right));
+const asRecords = filter => (filter === undefined ? [] : [filter].flat());
+
+// A filter as the client takes it: with its symbol for existence.
+export function withSymbols(filter) {
+  const value = one => (one?.exists === true ? CATALOG_FILTER_EXISTS : one);
+  const record = one => Object.fromEntries(Object.entries(one).map(([key, values]) => [key, Array.isArray(values) ? values.map(value) : value(values)]));
+  if (filter === undefined) return undefined;
+  return Array.isArray(filter) ? filter.map(record) : record(filter);
+}
+
+// A filter as it arrives where it is sent as a parameter: nothing escapes a comma, ends are trimmed, a record without a statement
+// is not sent (ref 7.3). `undefined`: there is no filter then. Throws on a statement without a key, which is a 400.
+export function asSent(filter) {
+  const records = asRecords(filter)
+    .map(record => {
+      const parts = Object.entries(record).flatMap(([key, values]) => [values].flat().map(one => (one?.exists ? key : `${key}=${one}`)));
+      const statements = parts.join(',').split(',').map(part => part.trim()).filter(Boolean);
+      const sent = new Map();
+      for (const statement of statements) {
+        const at = statement.indexOf('=');
+        const key = at < 0 ? statement : statement.slice(0, at).trim();
+        if (!key) throw new Unaskable(`\`${statement}\` has no key`);
+        sent.set(key, sent.get(key) ?? []);
+        if (at >= 0) sent.get(key).push(statement.slice(at + 1).trim());
+      }
+      return Object.fromEntries([...sent].map(([key, values]) => [key, values.length === 0 ? { exists: true } : values.length === 1 ? values[0] : values]));
+    })
+    .filter(record => Object.keys(record).length > 0);
+  return records.length > 0 ? records : undefined;
+}
+
+// A request that means nothing, such as a filter without a key.
+export class Unaskable extends Error {}
+
+// The in-memory client and we differ, and no row of `known.mjs` says why.
+export class Unexplained extends Error {}
+
+export class Oracle {
+  // How often each known difference explained something.
+  uses = new Map(KNOWN.map(row => [row.name, 0]));
+
+  #entities;
+  #memory;
+  // The same entities with everything but relations in lower case: what says whether a key is there in any case.
+  #lowered;
+  #alone = new Map();
+  #columns = new Map();
+  #leaves = new Map();
+
+  constructor(entities) {
+    this.#entities = [...entities].sort((left, right) => byBytes(left.metadata.uid, right.metadata.uid));
+    this.#memory = new InMemoryCatalogClient({ entities: this.#entities });
+    this.#lowered = this.#entities.map(entity => ({ ...JSON.parse(JSON.stringify(entity).toLowerCase()), relations: entity.relations }));
+    for (const entity of this.#entities) {
+      this.#alone.set(entity, new InMemoryCatalogClient({ entities: [entity] }));
+    }
+  }
+
+  async expect({ call, request }) {
+    switch (call) {
+      case 'getEntities':
+        return this.#list(request);
+      case 'queryEntities':
+        return this.#pages(request);
+      case 'streamEntities':
+        return this.#stream(request);
+      case 'getEntitiesByRefs':
+        return this.#byRefs(request);
+      case 'getEntityFacets':
+        return this.#facets(request);
+      default:
+        throw new Error(`no expectation for ${call}`);
+    }
+  }
+
+  #explain(where, context, what) {
+    const rows = KNOWN.filter(row => row.where === where && row.when(context));
+    if (rows.length === 0) {
+      throw new Unexplained(`${what}; no known difference explains it`);
+    }
+    for (const { name } of rows) this.uses.set(name, this.uses.get(name) + 1);
+  }
+
+  // --- What is searchable ---
+
+  // For each entity, what is searchable of it under a key: its texts (lower case and as written), how many are too long to be
+  // looked at, how many spellings there are, whether the key is there at all, and whether it has capitals.
+  async #column(key) {
+    const lowered = key.toLowerCase();
+    if (this.#columns.has(lowered)) return this.#columns.get(lowered);
+    const having = async entities => new Set((await new InMemoryCatalogClient({ entities }).getEntities({ filter: { [lowered]: CATALOG_FILTER_EXISTS } })).items);
+    const [there, asWritten] = [await having(this.#lowered), await having(this.#entities)];
+    const column = new Map();
+    for (const [at, entity] of this.#entities.entries()) {
+      const row = { exists: false, capital: false, values: [], overlong: 0, spellings: 0 };
+      column.set(entity, row);
+      if (!there.has(this.#lowered[at]) || lowered.length > MOST_UNITS) continue;
+      row.exists = true;
+      row.capital = !asWritten.has(entity);
+      const { facets } = await this.#alone.get(entity).getEntityFacets({ facets: [lowered] });
+      for (const { value } of facets[lowered]) {
+        const text = value.toLowerCase();
+        if (text.length > MOST_UNITS) {
+          row.overlong += 1;
+          continue;
+        }
+        row.spellings += 1;
+        if (!row.values.some(known => known.text === text)) row.values.push({ text, original: original(entity, lowered, value) });
+      }
+    }
+    this.#columns.set(lowered, column);
+    return column;
+  }
+
+  // --- Membership ---
+
+  // The entities that match, in the order of their uids.
+  async #members({ filter, query, fullText, orderField }) {
+    const trees = [];
+    if (filter !== undefined) trees.push(await this.#filterTree(filter));
+    if (query !== undefined) trees.push(await this.#predicateTree(query));
+    const { items } = await this.#memory.queryEntities({ filter: withSymbols(filter), query });
+    const theirs = new Set(items);
+    let members = [];
+    for (const entity of this.#entities) {
+      const ours = trees.every(tree => holds(tree, entity));
+      if (ours !== theirs.has(entity)) this.#explainMember(trees, entity);
+      if (ours) members.push(entity);
+    }
+    if (fullText?.term.trim()) members = await this.#withText(members, fullText, orderField);
+    return members;
+  }
+
+  #explainMember(trees, entity) {
+    const what = () => `the in-memory client says otherwise of ${refOf(entity)}`;
+    let explained = false;
+    for (const leaf of trees.flatMap(leavesOf)) {
+      if (leaf.theirs.has(entity) === leaf.ours.has(entity)) continue;
+      this.#explain('condition', { leaf, row: leaf.column.get(entity), entity }, `${what()}, for ${JSON.stringify(leaf.predicate ?? leaf.record)}`);
+      explained = true;
+    }
+    for (const node of trees.flatMap(tree => tree.any ?? []).filter(({ record }) => record !== undefined)) {
+      if (explained || node.theirs.has(entity) === holds(node, entity)) continue;
+      this.#explain('record', { record: node.record }, `${what()}, for ${JSON.stringify(node.record)}`);
+      explained = true;
+    }
+    if (!explained) throw new Unexplained(`${what()}, though of no part of the request`);
+  }
+
+  async #filterTree(filter) {
+    const any = [];
+    for (const record of asRecords(filter)) {
+      const all = [];
+      for (const [key, values] of Object.entries(record)) {
+        const test = values?.exists ? { exists: true } : { values: [values].flat().map(one => one.toLowerCase()) };
+        all.push(await this.#leaf({ key, ...test, record: { [key]: values } }));
+      }
+      const { items } = await this.#memory.getEntities({ filter: withSymbols(record) });
+      any.push({ all, record, theirs: new Set(items) });
+    }
+    return { any };
+  }
+
+  async #predicateTree(predicate) {
+    const inner = async list => Promise.all(list.map(one => this.#predicateTree(one)));
+    if ('$all' in predicate) return { all: await inner(predicate.$all) };
+    if ('$any' in predicate) return { any: await inner(predicate.$any) };
+    if ('$not' in predicate) return { not: await this.#predicateTree(predicate.$not) };
+    const leaves = Object.entries(predicate).map(([key, condition]) => this.#leaf({ ...testOf(key, condition), predicate: { [key]: condition } }));
+    return { all: await Promise.all(leaves) };
+  }
+
+  // A condition with the entities that meet it, by us and by them.
+  async #leaf(leaf) {
+    const name = JSON.stringify(leaf);
+    if (this.#leaves.has(name)) return this.#leaves.get(name);
+    const column = await this.#column(leaf.key);
+    const meets = ({ exists, values }) => {
+      if (leaf.exists !== undefined) return exists === leaf.exists;
+      if (leaf.prefix !== undefined) return values.some(({ text }) => text.startsWith(leaf.prefix));
+      return values.some(({ text }) => leaf.values.includes(text));
+    };
+    const { items } = leaf.predicate ? await this.#memory.queryEntities({ query: leaf.predicate }) : await this.#memory.getEntities({ filter: withSymbols(leaf.record) });
+    const found = { ...leaf, column, theirs: new Set(items), ours: new Set(this.#entities.filter(entity => meets(column.get(entity)))) };
+    this.#leaves.set(name, found);
+    return found;
+  }
+
+  async #withText(members, { term, fields }, orderField) {
+    const wanted = term.trim().toLowerCase();
+    const keys = (fields ?? [orderField ?? 'metadata.uid']).map(key => key.toLowerCase());
+    const columns = await Promise.all(keys.map(key => this.#column(key)));
+    const client = new InMemoryCatalogClient({ entities: members });
+    const theirs = new Set((await client.queryEntities({ fullTextFilter: { term, fields: keys } })).items);
+    return members.filter(entity => {
+      const rows = columns.map(column => column.get(entity));
+      const ours = rows.some(({ values }) => values.some(({ text }) => text.includes(wanted)));
+      if (ours !== theirs.has(entity)) this.#explain('text', { rows, keys }, `the in-memory client finds \`${term}\` otherwise in ${refOf(entity)}`);
+      return ours;
+    });
+  }
+
+  // --- Order ---
+
+  // The rows in order. `paged` is the way of `/entities` with paging; the other one is that of by-query and of lists without.
+  async #rows(members, order, paged) {
+    const rows = paged ? await this.#pagedRows(members, order) : await this.#queryRows(members, order);
+    const { items } = await new InMemoryCatalogClient({ entities: members }).getEntities({ order: order.length > 0 ? order : undefined });
+    if (!isDeepStrictEqual(items.map(refOf), rows.map(refOf))) {
+      const columns = await Promise.all(order.map(({ field }) => this.#column(field)));
+      const some = test => columns.some(column => members.some(entity => test(column.get(entity))));
+      const keys = members.map(entity => JSON.stringify(columns.map(column => column.get(entity).values.map(({ text }) => text))));
+      this.#explain(
+        'order',
+        {
+          order,
+          paged,
+          ties: order.length > 0 && new Set(keys).size < keys.length,
+          lacking: some(({ values }) => values.length === 0),
+          several: some(({ values }) => values.length > 1),
+          overlong: some(({ overlong }) => overlong > 0),
+          texts: columns.flatMap(column => members.flatMap(entity => column.get(entity).values.map(({ text }) => text))),
+        },
+        'the in-memory client has another order',
+      );
+    }
+    return rows;
+  }
+
+  async #queryRows(members, [first]) {
+    if (!first) return members;
+    const column = await this.#column(first.field);
+    const rows = members.flatMap(entity => column.get(entity).values.map(({ text }) => ({ text, entity })));
+    rows.sort((left, right) => byBytes(left.text, right.text) || byBytes(left.entity.metadata.uid, right.entity.metadata.uid));
+    if (first.order === 'desc') rows.reverse();
+    return rows.map(({ entity }) => entity);
+  }
+
+  async #pagedRows(members, order) {
+    if (order.length === 0) return [...members].sort((left, right) => byBytes(refOf(left), refOf(right)));
+    const nobody = { values: [] };
+    const columns = await Promise.all(order.map(async ({ field }) => (field === field.toLowerCase() ? this.#column(field) : undefined)));
+    const rows = members.flatMap(entity => {
+      const values = columns.map(column => (column?.get(entity) ?? nobody).values.map(({ text }) => text));
+      const combine = ([head, ...tail]) => (head === undefined ? [[]] : (head.length > 0 ? head : [null]).flatMap(one => combine(tail).map(rest => [one, ...rest])));
+      return combine(values).map(texts => ({ texts, entity }));
+    });
+    rows.sort((left, right) => {
+      for (const [at, { order: direction }] of order.entries()) {
+        const [one, other] = [left.texts[at], right.texts[at]];
+        if (one === other) continue;
+        // Nothing is last in either direction.
+        if (one === null || other === null) return one === null ? 1 : -1;
+        return direction === 'desc' ? byBytes(other, one) : byBytes(one, other);
+      }
+      return byBytes(left.entity.metadata.uid, right.entity.metadata.uid);
+    });
+    return rows.map(({ entity }) => entity);
+  }
+
+  // --- Fields ---
+
+  async #project(entities, fields) {
+    if (!fields?.length) return entities;
+    return Promise.all(entities.map(entity => entity && this.#projectOne(entity, fields)));
+  }
+
+  async #projectOne(entity, fields) {
+    const kept = {};
+    for (const field of fields) {
+      const keys = [];
+      const value = follow(entity, field, keys);
+      if (value !== undefined) put(kept, keys, value);
+    }
+    // A copy each time: the in-memory client writes into entities when one field is below another.
+    const keeps = async some => (await new InMemoryCatalogClient({ entities: [structuredClone(entity)] }).getEntities({ fields: some })).items[0];
+    const theirs = await keeps(fields);
+    if (!isDeepStrictEqual(theirs, kept)) {
+      for (const field of fields) {
+        const alone = {};
+        const keys = [];
+        const value = follow(entity, field, keys);
+        if (value !== undefined) put(alone, keys, value);
+        if (!isDeepStrictEqual(alone, await keeps([field]))) this.#explain('fields', { entity, field }, `the in-memory client keeps otherwise \`${field}\` of ${refOf(entity)}`);
+      }
+    }
+    return kept;
+  }
+
+  // --- Calls ---
+
+  async #list({ filter, order, fields, limit, offset, after }) {
+    const paged = limit !== undefined || offset !== undefined || after !== undefined;
+    const members = await this.#members({ filter: asSent(filter) });
+    const rows = await this.#rows(members, [order ?? []].flat(), paged);
+    const from = after?.offset ?? offset ?? 0;
+    const most = after?.limit ?? limit ?? 10_000;
+    return this.#project(paged ? rows.slice(from, from + most) : rows, fields);
+  }
+
+  async #queryResult({ filter, query, fullTextFilter, orderFields }) {
+    const order = [orderFields ?? []].flat();
+    const members = await this.#members({
+      filter: query === undefined ? asSent(filter) : filter,
+      query,
+      fullText: fullTextFilter,
+      orderField: order[0]?.field,
+    });
+    return this.#rows(members, order, false);
+  }
+
+  async #pages(request) {
+    const { fields, limit = DEFAULT_LIMIT, offset = 0, totalItems } = request;
+    const rows = await this.#queryResult(request);
+    const total = totalItems === 'exclude' ? 0 : new Set(rows).size;
+    const pages = [];
+    let from = offset;
+    do {
+      const page = rows.slice(from, from + limit);
+      pages.push({ items: await this.#project(page, fields), totalItems: total, previous: pages.length > 0, next: limit > 0 && from + limit < rows.length });
+      from += limit;
+    } while (pages.at(-1).next && pages.length < MOST_PAGES);
+    // And back to the first page, which ends at the row it began with.
+    const backward = pages.slice(0, -1).reverse().map(page => ({ ...page, next: true }));
+    await this.#explainPage(request, pages[0]);
+    return [...pages, ...backward];
+  }
+
+  // The borders and the total of a first page, in the in-memory client's way of counting.
+  async #explainPage(request, page) {
+    const { limit = DEFAULT_LIMIT, offset = 0 } = request;
+    const entities = this.#entities.slice(0, 9);
+    const client = new InMemoryCatalogClient({ entities });
+    const theirs = await client.queryEntities({ limit, offset });
+    const ours = { previous: false, next: limit > 0 && offset + limit < entities.length, total: request.totalItems === 'exclude' ? 0 : entities.length };
+    const same = ours.previous === !!theirs.pageInfo.prevCursor && ours.next === !!theirs.pageInfo.nextCursor && ours.total === theirs.totalItems;
+    if (!same) this.#explain('page', { request, page }, 'the in-memory client cuts pages otherwise');
+  }
+
+  async #stream({ pageSize, ...request }) {
+    return this.#project(await this.#queryResult(request), request.fields);
+  }
+
+  async #byRefs({ entityRefs, filter, query, fields }) {
+    const members = await this.#members({ filter: query === undefined ? asSent(filter) : filter, query });
+    const byRef = new Map(members.map(entity => [refOf(entity), entity]));
+    return this.#project(entityRefs.map(ref => byRef.get(ref)), fields);
+  }
+
+  async #facets({ facets, filter, query }) {
+    const members = await this.#members({ filter: query === undefined ? asSent(filter) : filter, query });
+    const client = new InMemoryCatalogClient({ entities: members });
+    const found = {};
+    for (const facet of facets) {
+      const column = await this.#column(facet);
+      const rows = members.map(entity => column.get(entity));
+      const counts = new Map();
+      for (const { text, original } of rows.flatMap(({ values }) => values)) {
+        const known = counts.get(original) ?? { text, value: original, count: 0 };
+        counts.set(original, { ...known, count: known.count + 1 });
+      }
+      const ours = [...counts.values()]
+        .sort((left, right) => byBytes(left.text, right.text) || byBytes(left.value, right.value))
+        .map(({ value, count }) => ({ value, count }));
+      const theirs = (await client.getEntityFacets({ facets: [facet] })).facets[facet];
+      if (!isDeepStrictEqual(ours, theirs)) {
+        const sorted = list => list.map(one => JSON.stringify(one)).sort();
+        const sameCounts = isDeepStrictEqual(sorted(ours), sorted(theirs));
+        this.#explain('facets', { key: facet, rows, sameCounts }, `the in-memory client counts otherwise \`${facet}\``);
+      }
+      found[facet] = ours;
+    }
+    return found;
+  }
+}
+
+// The value as the entity writes it, where the in-memory client shows it in lower case.
+function original({ metadata }, key, value) {
+  if (key === 'metadata.name') return metadata.name;
+  if (key === 'metadata.namespace') return metadata.namespace ?? 'default';
+  return value;
+}
+
+function testOf(key, condition) {
+  const texts = list => list.map(one => String(one).toLowerCase());
+  if (typeof condition !== 'object') return { key, values: texts([condition]) };
+  if ('$exists' in condition) return { key, exists: condition.$exists };
+  if ('$in' in condition) return { key, values: texts(condition.$in) };
+  if ('$hasPrefix' in condition) return { key, prefix: condition.$hasPrefix.toLowerCase() };
+  const wanted = condition.$contains;
+  if (typeof wanted !== 'object') return { key, values: texts([wanted]) };
+  const relation = `relations.${wanted.type}`;
+  if (wanted.targetRef === undefined) return { key: relation, exists: true };
+  return { key: relation, values: texts(wanted.targetRef.$in ?? [wanted.targetRef]) };
+}
+
+function holds(tree, entity) {
+  if (tree.all) return tree.all.every(inner => holds(inner, entity));
+  if (tree.any) return tree.any.some(inner => holds(inner, entity));
+  if (tree.not) return !holds(tree.not, entity);
+  return tree.ours.has(entity);
+}
+
+function leavesOf(tree) {
+  const inner = tree.all ?? tree.any ?? (tree.not ? [tree.not] : undefined);
+  return inner ? inner.flatMap(leavesOf) : [tree];
+}
+
+// The value at a path: parts are joined until a key matches, the shortest first; a part that matched is not taken back.
+function follow(value, path, keys) {
+  let rest = path.split('.');
+  let current = value;
+  while (rest.length > 0) {
+    if (typeof current !== 'object' || current === null || Array.isArray(current)) return undefined;
+    const inner = current;
+    const length = rest.findIndex((_, at) => Object.hasOwn(inner, rest.slice(0, at + 1).join('.'))) + 1;
+    if (length === 0) return undefined;
+    const key = rest.slice(0, length).join('.');
+    keys.push(key);
+    current = current[key];
+    rest = rest.slice(length);
+  }
+  return current;
+}
+
+function put(kept, keys, value) {
+  const parent = keys.slice(0, -1).reduce((object, key) => {
+    if (!Object.hasOwn(object, key)) define(object, key, {});
+    return object[key];
+  }, kept);
+  define(parent, keys.at(-1), value);
+}
+
+function define(object, key, value) {
+  Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
+}
