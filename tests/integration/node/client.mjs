@@ -515,6 +515,17 @@ await check('wrong requests are InputError', async () => {
   assert.deepEqual({ valid, errors }, { valid: false, errors: [] }, 'a request without an entity is folded into no errors');
 });
 
+await check('an answer that is no error body', async () => {
+  const nowhere = new CatalogClient({ discoveryApi: { getBaseUrl: async () => `${BASE_URL}/no-such-mount` } });
+  // An empty 404: nothing where the client takes one for an answer, an error without a cause of ours elsewhere.
+  assert.equal(await nowhere.getEntityByRef(anyRef, options), undefined);
+  assert.equal(await nowhere.getLocationById('any', options), undefined);
+  assert.equal(await nowhere.getEntityFacets({ facets: ['kind'] }, options), undefined);
+  for (const call of [() => nowhere.getEntities({}, options), () => nowhere.queryEntities({}, options), () => nowhere.refreshEntity(anyRef, options)]) {
+    await assert.rejects(call(), error => error.name === 'ResponseError' && error.statusCode === 404 && error.cause.name === 'Error');
+  }
+});
+
 await check('what is not there', async () => {
   const id = '00000000-0000-4000-8000-000000000000';
   assert.equal(await client.getLocationById(id, options), undefined);

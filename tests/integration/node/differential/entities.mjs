@@ -8,7 +8,7 @@ export const TEXTS = [
   'plain', 'Plain', 'PLAIN', 'plainer', 'two words', ' spaced ', '', '0', '1', '01', '1.0', '-1', '1e3', 'true', 'TRUE', 'False', 'null',
   'a,b', 'k=v', '=', ',', '%', '_', 'a%b', 'a_b', 'acb', '\\', "O'Brien", '"quoted"', '<b>&amp;</b>', '../../etc/passwd', '${jndi}',
   'line\nbreak', 'tab\there', 'Straße', 'STRASSE', 'strasse', 'İstanbul', 'istanbul', 'ΟΔΟΣ', 'οδος', 'οδοσ', 'Ⅷ', 'ⅷ', '\u212aelvin', 'kelvin',
-  'é', 'e\u0301', '日本語', 'العربية', '😀', '～', '\ue000', '\u{1f600}\u{1f601}', 'ǅ', '\u200b', '\ufeffmark', 'group:default/owners',
+  'é', 'e\u0301', '日本語', 'العربية', '😀', '～', '\ue000', '\u{1f600}\u{1f601}', 'ǅ', '\u200b', '\ufeffmark', '\u0085next', '\u00a0wide\u3000', 'group:default/owners',
 ];
 const LONG = [200, 201, 400].flatMap(length => ['x', 'É', '字'].map(letter => letter.repeat(length)))
   .concat(['İ'.repeat(66), 'İ'.repeat(101), '😀'.repeat(100), '😀'.repeat(101)]);

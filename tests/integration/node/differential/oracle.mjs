@@ -50,7 +50,7 @@ export function asSent(filter) {
   return records.length > 0 ? records : undefined;
 }
 
-// A request that means nothing, such as a filter without a key.
+// A request that means nothing, such as a filter without a key, or that the client cannot send.
 export class Unaskable extends Error {}
 
 // The in-memory client and we differ, and no row of `known.mjs` says why.
@@ -78,6 +78,9 @@ export class Oracle {
   }
 
   async expect({ call, request }) {
+    if (request.query === undefined && hasUnwritable(call === 'getEntitiesByRefs' ? request.filter : request)) {
+      throw new Unaskable('the client cannot write this into a URL');
+    }
     switch (call) {
       case 'getEntities':
         return this.#list(request);
@@ -393,6 +396,13 @@ export class Oracle {
     }
     return found;
   }
+}
+
+// Whether a text or key has a character that the client does not write into a URL as others read it: it has `%A` for a line
+// break, and encodes the halves of a surrogate pair alone. In bodies they arrive.
+function hasUnwritable(value) {
+  if (typeof value === 'string') return /[\0-\x0f\ud800-\udfff]/.test(value);
+  return typeof value === 'object' && value !== null && Object.entries(value).flat().some(hasUnwritable);
 }
 
 // The value as the entity writes it, where the in-memory client shows it in lower case.
