@@ -13,8 +13,9 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { CatalogClient } from '@backstage/catalog-client';
+import { ask } from './differential/ask.mjs';
 import { makeEntities } from './differential/entities.mjs';
-import { MOST_PAGES, Oracle, Unaskable, Unexplained, withSymbols } from './differential/oracle.mjs';
+import { Oracle, Unaskable, Unexplained } from './differential/oracle.mjs';
 import { Random } from './differential/random.mjs';
 import { Requests } from './differential/requests.mjs';
 import { shrink } from './differential/shrink.mjs';
@@ -23,48 +24,12 @@ const { SEED, COUNT, BASE_URL, TOKEN } = process.env;
 const random = new Random(Number(SEED));
 const count = Number(COUNT);
 
-// What the host answers, in the shape of `Oracle.expect`.
-async function ask(client, { call, request }) {
-  const options = { token: TOKEN };
-  const given = { ...request, ...('filter' in request && { filter: withSymbols(request.filter) }) };
-  switch (call) {
-    case 'getEntities': {
-      const after = given.after && btoa(JSON.stringify(given.after));
-      return (await client.getEntities({ ...given, after }, options)).items;
-    }
-    case 'queryEntities': {
-      const shown = page => ({ items: page.items, totalItems: page.totalItems, previous: !!page.pageInfo.prevCursor, next: !!page.pageInfo.nextCursor });
-      const turn = cursor => client.queryEntities({ cursor, limit: given.limit, fields: given.fields }, options);
-      let page = await client.queryEntities(given, options);
-      const pages = [shown(page)];
-      while (page.pageInfo.nextCursor && pages.length < MOST_PAGES) {
-        page = await turn(page.pageInfo.nextCursor);
-        pages.push(shown(page));
-      }
-      while (page.pageInfo.prevCursor && pages.length < 2 * MOST_PAGES) {
-        page = await turn(page.pageInfo.prevCursor);
-        pages.push(shown(page));
-      }
-      return pages;
-    }
-    case 'streamEntities': {
-      const found = [];
-      for await (const items of client.streamEntities(given, options)) found.push(...items);
-      return found;
-    }
-    case 'getEntitiesByRefs':
-      return (await client.getEntitiesByRefs(given, options)).items;
-    default:
-      return (await client[call](given, options)).facets;
-  }
-}
-
 // What is different for a request; `undefined` if nothing is.
 async function difference(oracle, client, asked) {
   const expected = await oracle.expect(asked);
   let found;
   try {
-    found = await ask(client, asked);
+    found = await ask(client, asked, { token: TOKEN });
   } catch (error) {
     return { expected: 'an answer', found: error.body?.error ?? `${error.message}: ${error.cause?.message}` };
   }
@@ -110,7 +75,7 @@ async function compare() {
     return 1;
   }
   const unused = [...oracle.uses].filter(([, uses]) => uses === 0).map(([name]) => name);
-  console.log(JSON.stringify({ seed: Number(SEED), entities: entities.length, compared, unaskable, known: Object.fromEntries(oracle.uses), unused }));
+  console.log(JSON.stringify({ seed: Number(SEED), entities: entities.length, compared, alike: oracle.alike, unaskable, known: Object.fromEntries(oracle.uses), unused }));
   return 0;
 }
 

@@ -68,6 +68,11 @@ async fn compare(folder: &Path, count: u32, host: &TestHost) -> Value {
     );
     let said: Value = serde_json::from_str(&said).expect("a line of JSON");
     assert_eq!(said["compared"], count, "{said}");
+    // Corrections are for the odd ones.
+    assert!(
+        said["alike"].as_u64().unwrap_or_default() > u64::from(count) / 2,
+        "{said}"
+    );
     said
 }
 
