@@ -15,9 +15,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { CatalogClient } from '@backstage/catalog-client';
 import { ask } from './differential/ask.mjs';
 import { makeEntities } from './differential/entities.mjs';
-import { Oracle, Unaskable, Unexplained } from './differential/oracle.mjs';
+import { Oracle, Unexplained, refOf } from './differential/oracle.mjs';
 import { Random } from './differential/random.mjs';
 import { Requests } from './differential/requests.mjs';
+import { Unaskable } from './differential/sent.mjs';
 import { shrink } from './differential/shrink.mjs';
 
 const { SEED, COUNT, BASE_URL, TOKEN } = process.env;
@@ -54,7 +55,9 @@ async function compare() {
   const client = new CatalogClient({ discoveryApi: { getBaseUrl: async () => BASE_URL } });
   const { items: entities } = await client.getEntities({}, { token: TOKEN });
   const oracle = new Oracle(entities);
-  const requests = new Requests(random, entities);
+  // Uids are drawn by the host; the order of refs is the same in every run.
+  const byRef = [...entities].sort((left, right) => (refOf(left) < refOf(right) ? -1 : 1));
+  const requests = new Requests(random, byRef);
   let compared = 0;
   let unaskable = 0;
   while (compared < count) {
@@ -75,7 +78,17 @@ async function compare() {
     return 1;
   }
   const unused = [...oracle.uses].filter(([, uses]) => uses === 0).map(([name]) => name);
-  console.log(JSON.stringify({ seed: Number(SEED), entities: entities.length, compared, alike: oracle.alike, unaskable, known: Object.fromEntries(oracle.uses), unused }));
+  console.log(
+    JSON.stringify({
+      seed: Number(SEED),
+      entities: entities.length,
+      compared,
+      alike: oracle.alike,
+      unaskable,
+      known: Object.fromEntries(oracle.uses),
+      unused,
+    }),
+  );
   return 0;
 }
 

@@ -8,7 +8,10 @@ export const MOST_PAGES = 4;
 // A filter as the client takes it: with its symbol for existence.
 export function withSymbols(filter) {
   const value = one => (one?.exists === true ? CATALOG_FILTER_EXISTS : one);
-  const record = one => Object.fromEntries(Object.entries(one).map(([key, values]) => [key, Array.isArray(values) ? values.map(value) : value(values)]));
+  const record = one =>
+    Object.fromEntries(
+      Object.entries(one).map(([key, values]) => [key, Array.isArray(values) ? values.map(value) : value(values)]),
+    );
   if (filter === undefined) return undefined;
   return Array.isArray(filter) ? filter.map(record) : record(filter);
 }
@@ -36,7 +39,12 @@ export async function ask(client, { call, request }, options) {
 
 // Some pages forward, then back to the first.
 async function pages(client, given, options) {
-  const shown = page => ({ items: page.items, totalItems: page.totalItems, previous: !!page.pageInfo.prevCursor, next: !!page.pageInfo.nextCursor });
+  const shown = page => ({
+    items: page.items,
+    totalItems: page.totalItems,
+    previous: !!page.pageInfo.prevCursor,
+    next: !!page.pageInfo.nextCursor,
+  });
   const turn = cursor => client.queryEntities({ cursor, limit: given.limit, fields: given.fields }, options);
   let page = await client.queryEntities(given, options);
   const seen = [shown(page)];

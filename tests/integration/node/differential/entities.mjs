@@ -5,18 +5,89 @@
 // search rows and is an error in both.
 
 export const TEXTS = [
-  'plain', 'Plain', 'PLAIN', 'plainer', 'two words', ' spaced ', '', '0', '1', '01', '1.0', '-1', '1e3', 'true', 'TRUE', 'False', 'null',
-  'a,b', 'k=v', '=', ',', '%', '_', 'a%b', 'a_b', 'acb', '\\', "O'Brien", '"quoted"', '<b>&amp;</b>', '../../etc/passwd', '${jndi}',
-  'line\nbreak', 'tab\there', 'Straße', 'STRASSE', 'strasse', 'İstanbul', 'istanbul', 'ΟΔΟΣ', 'οδος', 'οδοσ', 'Ⅷ', 'ⅷ', '\u212aelvin', 'kelvin',
-  'é', 'e\u0301', '日本語', 'العربية', '😀', '～', '\ue000', '\u{1f600}\u{1f601}', 'ǅ', '\u200b', '\ufeffmark', '\u0085next', '\u00a0wide\u3000', 'group:default/owners',
+  'plain',
+  'Plain',
+  'PLAIN',
+  'plainer',
+  'two words',
+  ' spaced ',
+  '',
+  '0',
+  '1',
+  '01',
+  '1.0',
+  '-1',
+  '1e3',
+  'true',
+  'TRUE',
+  'False',
+  'null',
+  'a,b',
+  'k=v',
+  '=',
+  ',',
+  '%',
+  '_',
+  'a%b',
+  'a_b',
+  'acb',
+  '\\',
+  "O'Brien",
+  '"quoted"',
+  '<b>&amp;</b>',
+  '../../etc/passwd',
+  '${jndi}',
+  'line\nbreak',
+  'tab\there',
+  'Straße',
+  'STRASSE',
+  'strasse',
+  'İstanbul',
+  'istanbul',
+  'ΟΔΟΣ',
+  'οδος',
+  'οδοσ',
+  'Ⅷ',
+  'ⅷ',
+  '\u212aelvin',
+  'kelvin',
+  'é',
+  'e\u0301',
+  '日本語',
+  'العربية',
+  '😀',
+  '～',
+  '\ue000',
+  '\u{1f600}\u{1f601}',
+  'ǅ',
+  '\u200b',
+  '\ufeffmark',
+  '\u0085next',
+  '\u00a0wide\u3000',
+  'group:default/owners',
 ];
-const LONG = [200, 201, 400].flatMap(length => ['x', 'É', '字'].map(letter => letter.repeat(length)))
+const LONG = [200, 201, 400]
+  .flatMap(length => ['x', 'É', '字'].map(letter => letter.repeat(length)))
   .concat(['İ'.repeat(66), 'İ'.repeat(101), '😀'.repeat(100), '😀'.repeat(101)]);
 const NUMBERS = [0, 1, -1, 1.5, 1e3, 1e21, 1e-7, 123456789012, 9007199254740991, 0.1];
 // No `toString`: the in-memory client calls it.
 const KEYS = [
-  'plain', 'camelCase', 'with.dot', 'a', 'a.b', 'with space', 'ключ', '$dollar', '__proto__', 'constructor', 'length', 'key=value', 'x/y-z',
-  'k'.repeat(194), 'k'.repeat(195), 'k'.repeat(230),
+  'plain',
+  'camelCase',
+  'with.dot',
+  'a',
+  'a.b',
+  'with space',
+  'ключ',
+  '$dollar',
+  '__proto__',
+  'constructor',
+  'length',
+  'key=value',
+  'x/y-z',
+  'k'.repeat(194),
+  'k'.repeat(195),
+  'k'.repeat(230),
 ];
 const LANGUAGES = ['java', 'go', 'rust', 'c++', 'c#', 'a:b'];
 const KINDS = ['Component', 'API', 'Resource', 'System', 'Domain', 'Group', 'User'];
@@ -63,7 +134,12 @@ function spec(random, kind, refs) {
   const owner = random.pick(['owners', 'group:default/owners', 'User:other/Jane', random.pick(refs)]);
   switch (kind) {
     case 'Component':
-      return { type: text(random) || 'x', lifecycle: random.pick(['production', 'Production', 'experimental']), owner, dependsOn: random.some(0, 3, () => random.pick(refs)) };
+      return {
+        type: text(random) || 'x',
+        lifecycle: random.pick(['production', 'Production', 'experimental']),
+        owner,
+        dependsOn: random.some(0, 3, () => random.pick(refs)),
+      };
     case 'API':
       return { type: 'openapi', lifecycle: 'production', owner, definition: text(random) || 'x' };
     case 'Resource':
@@ -118,9 +194,11 @@ export function makeEntities(random, count) {
     if (random.chance(0.4)) metadata.title = text(random) || 'x';
     if (random.chance(0.4)) metadata.description = text(random);
     if (random.chance(0.5)) metadata.tags = [...new Set(random.some(0, 3, () => random.pick(LANGUAGES)))];
-    if (random.chance(0.4)) metadata.labels = { tier: random.pick(['1', '2', 'Gold', 'gold', '']), 'example.com/Label': 'x' };
+    if (random.chance(0.4))
+      metadata.labels = { tier: random.pick(['1', '2', 'Gold', 'gold', '']), 'example.com/Label': 'x' };
     if (random.chance(0.5)) metadata.annotations = { 'example.com/note': text(random), UPPER: text(random) };
-    if (random.chance(0.3)) metadata.links = random.some(1, 2, () => ({ url: 'https://example.com/', title: text(random) || 'x' }));
+    if (random.chance(0.3))
+      metadata.links = random.some(1, 2, () => ({ url: 'https://example.com/', title: text(random) || 'x' }));
     const known = refs.length > 0 ? refs : ['component:default/nobody'];
     const entity = { apiVersion: 'backstage.io/v1alpha1', kind, metadata, spec: spec(random, kind, known) };
     for (let extra = random.below(3); extra > 0; extra -= 1) {
@@ -129,7 +207,8 @@ export function makeEntities(random, count) {
     if (random.chance(0.5)) entity.spec.level = scalar(random);
     if (random.chance(0.5)) entity.spec.note = text(random);
     if (random.chance(0.2)) entity.spec.dotted = { a: { b: scalar(random) }, 'a.b': scalar(random) };
-    if (random.chance(0.2)) entity.spec.spellings = random.some(1, 3, () => random.pick(['Plain', 'PLAIN', 'plain', 'other']));
+    if (random.chance(0.2))
+      entity.spec.spellings = random.some(1, 3, () => random.pick(['Plain', 'PLAIN', 'plain', 'other']));
     if (collides(entity)) continue;
     refs.push(`${kind}:${namespace ?? 'default'}/${metadata.name}`);
     entities.push(entity);

@@ -36,7 +36,8 @@ function at(value, path) {
 function count(value, path) {
   if (isScalar(value) || Array.isArray(value)) return 0;
   return Object.keys(value).reduce(
-    (sum, key) => sum + (key === path ? 1 : 0) + (path.startsWith(`${key}.`) ? count(value[key], path.slice(key.length + 1)) : 0),
+    (sum, key) =>
+      sum + (key === path ? 1 : 0) + (path.startsWith(`${key}.`) ? count(value[key], path.slice(key.length + 1)) : 0),
     0,
   );
 }
@@ -52,14 +53,16 @@ const predicate = (name, reason, when) => ({
   where: 'condition',
   name,
   reason,
-  when: context => context.leaf.predicate !== undefined && when({ ...context, found: at(context.entity, context.leaf.key) }),
+  when: context =>
+    context.leaf.predicate !== undefined && when({ ...context, found: at(context.entity, context.leaf.key) }),
 });
 
 export const KNOWN = [
   {
     where: 'condition',
     name: 'values over 200 units only exist',
-    reason: 'the backend stores no value longer than 200 UTF-16 units (5.7), so that nothing but existence can be asked of it',
+    reason:
+      'the backend stores no value longer than 200 UTF-16 units (5.7), so that nothing but existence can be asked of it',
     when: ({ leaf, row }) => leaf.exists === undefined && row.overlong > 0,
   },
   {
@@ -103,12 +106,14 @@ export const KNOWN = [
   predicate(
     'a value contains itself',
     '`$contains` with a scalar is equality (7.4)',
-    ({ leaf, found }) => isScalar(found) && Object.values(leaf.predicate).some(condition => condition?.$contains !== undefined),
+    ({ leaf, found }) =>
+      isScalar(found) && Object.values(leaf.predicate).some(condition => condition?.$contains !== undefined),
   ),
   predicate(
     'texts are compared in lower case',
     'the backend lower-cases (5.7), the in-memory client upper-cases: ß and SS, final sigma, dotted i',
-    ({ leaf, found }) => typeof found === 'string' && [found, ...operandsOf(leaf)].some(text => /[^\x00-\x7f]/.test(String(text))),
+    ({ leaf, found }) =>
+      typeof found === 'string' && [found, ...operandsOf(leaf)].some(text => /[^\x00-\x7f]/.test(String(text))),
   ),
   predicate(
     'a path may mean several values',
@@ -123,7 +128,8 @@ export const KNOWN = [
   {
     where: 'record',
     name: 'a list does not end a record',
-    reason: 'the keys of a record are all required (7.3); the in-memory client looks at none after the first that has a list of values',
+    reason:
+      'the keys of a record are all required (7.3); the in-memory client looks at none after the first that has a list of values',
     when: ({ record }) => Object.values(record).slice(0, -1).some(Array.isArray),
   },
   {
@@ -171,8 +177,9 @@ export const KNOWN = [
   {
     where: 'order',
     name: 'texts are ordered by code point',
-    reason: 'we order by UTF-8 bytes, a collation being the database\'s affair (trap 17); JavaScript by UTF-16 units',
-    when: ({ texts }) => texts.some(text => /[\ud800-\udfff]/.test(text)) && texts.some(text => /[\ue000-\uffff]/.test(text)),
+    reason: "we order by UTF-8 bytes, a collation being the database's affair (trap 17); JavaScript by UTF-16 units",
+    when: ({ texts }) =>
+      texts.some(text => /[\ud800-\udfff]/.test(text)) && texts.some(text => /[\ue000-\uffff]/.test(text)),
   },
   {
     where: 'order',
@@ -195,7 +202,8 @@ export const KNOWN = [
   {
     where: 'fields',
     name: 'only keys of objects are fields',
-    reason: 'lists cannot be indexed (7.5), and nothing is inherited; `__proto__` is a key like any other, which the in-memory client does not write',
+    reason:
+      'lists cannot be indexed (7.5) and nothing is inherited; the in-memory client does both, and does not write `__proto__`',
     when: ({ field }) => /(^|\.)(\d+|length|constructor|toString|__proto__)(\.|$)/.test(field),
   },
   {
@@ -249,7 +257,8 @@ export const KNOWN = [
   {
     where: 'cursor',
     name: 'cursors hold any text',
-    reason: 'the backend encodes them as UTF-8 (7.7); the in-memory client fails where a request has a letter beyond Latin-1',
+    reason:
+      'the backend encodes them as UTF-8 (7.7); the in-memory client fails where a request has a letter beyond Latin-1',
     when: ({ error }) => error.name === 'InvalidCharacterError',
   },
 ];

@@ -9,39 +9,17 @@ import { isDeepStrictEqual } from 'node:util';
 import { CATALOG_FILTER_EXISTS } from '@backstage/catalog-client';
 import { InMemoryCatalogClient } from '@backstage/catalog-client/testUtils';
 import { MOST_PAGES, ask, withSymbols } from './ask.mjs';
+import { holds, leavesOf, recordsOf, testOf } from './conditions.mjs';
 import { KNOWN } from './known.mjs';
+import { project } from './projection.mjs';
+import { Unaskable, asSent, hasUnwritable } from './sent.mjs';
 
 // Longest key and value that are searchable, in UTF-16 units.
 const MOST_UNITS = 200;
 // The page size of by-query where none is asked for.
 const DEFAULT_LIMIT = 200;
-const refOf = ({ kind, metadata }) => `${kind}:${metadata.namespace ?? 'default'}/${metadata.name}`.toLowerCase();
+export const refOf = ({ kind, metadata }) => `${kind}:${metadata.namespace ?? 'default'}/${metadata.name}`.toLowerCase();
 const byBytes = (left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right));
-const asRecords = filter => (filter === undefined ? [] : [filter].flat());
-
-// A filter as it arrives where it is sent as a parameter: nothing escapes a comma, ends are trimmed, a record without a statement
-// is not sent (ref 7.3). `undefined`: there is no filter then. Throws on a statement without a key, which is a 400.
-export function asSent(filter) {
-  const records = asRecords(filter)
-    .map(record => {
-      const parts = Object.entries(record).flatMap(([key, values]) => [values].flat().map(one => (one?.exists ? key : `${key}=${one}`)));
-      const statements = parts.join(',').split(',').map(part => part.trim()).filter(Boolean);
-      const sent = new Map();
-      for (const statement of statements) {
-        const at = statement.indexOf('=');
-        const key = at < 0 ? statement : statement.slice(0, at).trim();
-        if (!key) throw new Unaskable(`\`${statement}\` has no key`);
-        sent.set(key, sent.get(key) ?? []);
-        if (at >= 0) sent.get(key).push(statement.slice(at + 1).trim());
-      }
-      return Object.fromEntries([...sent].map(([key, values]) => [key, values.length === 0 ? { exists: true } : values.length === 1 ? values[0] : values]));
-    })
-    .filter(record => Object.keys(record).length > 0);
-  return records.length > 0 ? records : undefined;
-}
-
-// A request that means nothing, such as a filter without a key, or that the client cannot send.
-export class Unaskable extends Error {}
 
 // The in-memory client and we differ, and no row of `known.mjs` says why.
 export class Unexplained extends Error {}
@@ -64,7 +42,10 @@ export class Oracle {
   constructor(entities) {
     this.#entities = [...entities].sort((left, right) => byBytes(left.metadata.uid, right.metadata.uid));
     this.#memory = new InMemoryCatalogClient({ entities: this.#entities });
-    this.#lowered = this.#entities.map(entity => ({ ...JSON.parse(JSON.stringify(entity).toLowerCase()), relations: entity.relations }));
+    this.#lowered = this.#entities.map(entity => ({
+      ...JSON.parse(JSON.stringify(entity).toLowerCase()),
+      relations: entity.relations,
+    }));
     for (const entity of this.#entities) {
       this.#alone.set(entity, new InMemoryCatalogClient({ entities: [entity] }));
     }
@@ -132,7 +113,10 @@ export class Oracle {
   async #column(key) {
     const lowered = key.toLowerCase();
     if (this.#columns.has(lowered)) return this.#columns.get(lowered);
-    const having = async entities => new Set((await new InMemoryCatalogClient({ entities }).getEntities({ filter: { [lowered]: CATALOG_FILTER_EXISTS } })).items);
+    const having = async entities =>
+      new Set(
+        (await new InMemoryCatalogClient({ entities }).getEntities({ filter: { [lowered]: CATALOG_FILTER_EXISTS } })).items,
+      );
     const [there, asWritten] = [await having(this.#lowered), await having(this.#entities)];
     const column = new Map();
     for (const [at, entity] of this.#entities.entries()) {
@@ -149,7 +133,8 @@ export class Oracle {
           continue;
         }
         row.spellings += 1;
-        if (!row.values.some(known => known.text === text)) row.values.push({ text, original: original(entity, lowered, value) });
+        if (!row.values.some(known => known.text === text))
+          row.values.push({ text, original: original(entity, lowered, value) });
       }
     }
     this.#columns.set(lowered, column);
@@ -180,7 +165,11 @@ export class Oracle {
     let explained = false;
     for (const leaf of trees.flatMap(leavesOf)) {
       if (leaf.theirs.has(entity) === leaf.ours.has(entity)) continue;
-      this.#explain('condition', { leaf, row: leaf.column.get(entity), entity }, `${what()}, for ${JSON.stringify(leaf.predicate ?? leaf.record)}`);
+      this.#explain(
+        'condition',
+        { leaf, row: leaf.column.get(entity), entity },
+        `${what()}, for ${JSON.stringify(leaf.predicate ?? leaf.record)}`,
+      );
       explained = true;
     }
     for (const node of trees.flatMap(tree => tree.any ?? []).filter(({ record }) => record !== undefined)) {
@@ -193,12 +182,8 @@ export class Oracle {
 
   async #filterTree(filter) {
     const any = [];
-    for (const record of asRecords(filter)) {
-      const all = [];
-      for (const [key, values] of Object.entries(record)) {
-        const test = values?.exists ? { exists: true } : { values: [values].flat().map(one => one.toLowerCase()) };
-        all.push(await this.#leaf({ key, ...test, record: { [key]: values } }));
-      }
+    for (const { record, conditions } of recordsOf(filter)) {
+      const all = await Promise.all(conditions.map(condition => this.#leaf(condition)));
       const { items } = await this.#memory.getEntities({ filter: withSymbols(record) });
       any.push({ all, record, theirs: new Set(items) });
     }
@@ -210,7 +195,9 @@ export class Oracle {
     if ('$all' in predicate) return { all: await inner(predicate.$all) };
     if ('$any' in predicate) return { any: await inner(predicate.$any) };
     if ('$not' in predicate) return { not: await this.#predicateTree(predicate.$not) };
-    const leaves = Object.entries(predicate).map(([key, condition]) => this.#leaf({ ...testOf(key, condition), predicate: { [key]: condition } }));
+    const leaves = Object.entries(predicate).map(([key, condition]) =>
+      this.#leaf({ ...testOf(key, condition), predicate: { [key]: condition } }),
+    );
     return { all: await Promise.all(leaves) };
   }
 
@@ -224,8 +211,15 @@ export class Oracle {
       if (leaf.prefix !== undefined) return values.some(({ text }) => text.startsWith(leaf.prefix));
       return values.some(({ text }) => leaf.values.includes(text));
     };
-    const { items } = leaf.predicate ? await this.#memory.queryEntities({ query: leaf.predicate }) : await this.#memory.getEntities({ filter: withSymbols(leaf.record) });
-    const found = { ...leaf, column, theirs: new Set(items), ours: new Set(this.#entities.filter(entity => meets(column.get(entity)))) };
+    const { items } = leaf.predicate
+      ? await this.#memory.queryEntities({ query: leaf.predicate })
+      : await this.#memory.getEntities({ filter: withSymbols(leaf.record) });
+    const found = {
+      ...leaf,
+      column,
+      theirs: new Set(items),
+      ours: new Set(this.#entities.filter(entity => meets(column.get(entity)))),
+    };
     this.#leaves.set(name, found);
     return found;
   }
@@ -239,7 +233,8 @@ export class Oracle {
     return members.filter(entity => {
       const rows = columns.map(column => column.get(entity));
       const ours = rows.some(({ values }) => values.some(({ text }) => text.includes(wanted)));
-      if (ours !== theirs.has(entity)) this.#explain('text', { rows, keys }, `the in-memory client finds \`${term}\` otherwise in ${refOf(entity)}`);
+      if (ours !== theirs.has(entity))
+        this.#explain('text', { rows, keys }, `the in-memory client finds \`${term}\` otherwise in ${refOf(entity)}`);
       return ours;
     });
   }
@@ -249,11 +244,15 @@ export class Oracle {
   // The rows in order. `paged` is the way of `/entities` with paging; the other one is that of by-query and of lists without.
   async #rows(members, order, paged) {
     const rows = paged ? await this.#pagedRows(members, order) : await this.#queryRows(members, order);
-    const { items } = await new InMemoryCatalogClient({ entities: members }).getEntities({ order: order.length > 0 ? order : undefined });
+    const { items } = await new InMemoryCatalogClient({ entities: members }).getEntities({
+      order: order.length > 0 ? order : undefined,
+    });
     if (!isDeepStrictEqual(items.map(refOf), rows.map(refOf))) {
       const columns = await Promise.all(order.map(({ field }) => this.#column(field)));
       const some = test => columns.some(column => members.some(entity => test(column.get(entity))));
-      const keys = members.map(entity => JSON.stringify(columns.map(column => column.get(entity).values.map(({ text }) => text))));
+      const keys = members.map(entity =>
+        JSON.stringify(columns.map(column => column.get(entity).values.map(({ text }) => text))),
+      );
       this.#explain(
         'order',
         {
@@ -275,7 +274,9 @@ export class Oracle {
     if (!first) return members;
     const column = await this.#column(first.field);
     const rows = members.flatMap(entity => column.get(entity).values.map(({ text }) => ({ text, entity })));
-    rows.sort((left, right) => byBytes(left.text, right.text) || byBytes(left.entity.metadata.uid, right.entity.metadata.uid));
+    rows.sort(
+      (left, right) => byBytes(left.text, right.text) || byBytes(left.entity.metadata.uid, right.entity.metadata.uid),
+    );
     if (first.order === 'desc') rows.reverse();
     return rows.map(({ entity }) => entity);
   }
@@ -283,10 +284,15 @@ export class Oracle {
   async #pagedRows(members, order) {
     if (order.length === 0) return [...members].sort((left, right) => byBytes(refOf(left), refOf(right)));
     const nobody = { values: [] };
-    const columns = await Promise.all(order.map(async ({ field }) => (field === field.toLowerCase() ? this.#column(field) : undefined)));
+    const columns = await Promise.all(
+      order.map(async ({ field }) => (field === field.toLowerCase() ? this.#column(field) : undefined)),
+    );
     const rows = members.flatMap(entity => {
       const values = columns.map(column => (column?.get(entity) ?? nobody).values.map(({ text }) => text));
-      const combine = ([head, ...tail]) => (head === undefined ? [[]] : (head.length > 0 ? head : [null]).flatMap(one => combine(tail).map(rest => [one, ...rest])));
+      const combine = ([head, ...tail]) =>
+        head === undefined
+          ? [[]]
+          : (head.length > 0 ? head : [null]).flatMap(one => combine(tail).map(rest => [one, ...rest]));
       return combine(values).map(texts => ({ texts, entity }));
     });
     rows.sort((left, right) => {
@@ -310,23 +316,17 @@ export class Oracle {
   }
 
   async #projectOne(entity, fields) {
-    const kept = {};
-    for (const field of fields) {
-      const keys = [];
-      const value = follow(entity, field, keys);
-      if (value !== undefined) put(kept, keys, value);
-    }
+    const kept = project(entity, fields);
     // A copy each time: the in-memory client writes into entities when one field is below another.
-    const keeps = async some => (await new InMemoryCatalogClient({ entities: [structuredClone(entity)] }).getEntities({ fields: some })).items[0];
-    const theirs = await keeps(fields);
-    if (!isDeepStrictEqual(theirs, kept)) {
-      for (const field of fields) {
-        const alone = {};
-        const keys = [];
-        const value = follow(entity, field, keys);
-        if (value !== undefined) put(alone, keys, value);
-        if (!isDeepStrictEqual(alone, await keeps([field]))) this.#explain('fields', { entity, field }, `the in-memory client keeps otherwise \`${field}\` of ${refOf(entity)}`);
-      }
+    const theirs = async some => {
+      const client = new InMemoryCatalogClient({ entities: [structuredClone(entity)] });
+      return (await client.getEntities({ fields: some })).items[0];
+    };
+    if (isDeepStrictEqual(await theirs(fields), kept)) return kept;
+    for (const field of fields) {
+      if (isDeepStrictEqual(project(entity, [field]), await theirs([field]))) continue;
+      const what = `the in-memory client keeps otherwise \`${field}\` of ${refOf(entity)}`;
+      this.#explain('fields', { entity, field }, what);
     }
     return kept;
   }
@@ -361,11 +361,19 @@ export class Oracle {
     let from = offset;
     do {
       const page = rows.slice(from, from + limit);
-      pages.push({ items: await this.#project(page, fields), totalItems: total, previous: pages.length > 0, next: limit > 0 && from + limit < rows.length });
+      pages.push({
+        items: await this.#project(page, fields),
+        totalItems: total,
+        previous: pages.length > 0,
+        next: limit > 0 && from + limit < rows.length,
+      });
       from += limit;
     } while (pages.at(-1).next && pages.length < MOST_PAGES);
     // And back to the first page, which ends at the row it began with.
-    const backward = pages.slice(0, -1).reverse().map(page => ({ ...page, next: true }));
+    const backward = pages
+      .slice(0, -1)
+      .reverse()
+      .map(page => ({ ...page, next: true }));
     return [...pages, ...backward];
   }
 
@@ -376,7 +384,10 @@ export class Oracle {
   async #byRefs({ entityRefs, filter, query, fields }) {
     const members = await this.#members({ filter, query });
     const byRef = new Map(members.map(entity => [refOf(entity), entity]));
-    return this.#project(entityRefs.map(ref => byRef.get(ref)), fields);
+    return this.#project(
+      entityRefs.map(ref => byRef.get(ref)),
+      fields,
+    );
   }
 
   async #facets({ facets, filter, query }) {
@@ -406,70 +417,9 @@ export class Oracle {
   }
 }
 
-// Whether a text or key has a character that the client does not write into a URL as others read it: it has `%A` for a line
-// break, and encodes the halves of a surrogate pair alone. In bodies they arrive.
-function hasUnwritable(value) {
-  if (typeof value === 'string') return /[\0-\x0f\ud800-\udfff]/.test(value);
-  return typeof value === 'object' && value !== null && Object.entries(value).flat().some(hasUnwritable);
-}
-
 // The value as the entity writes it, where the in-memory client shows it in lower case.
 function original({ metadata }, key, value) {
   if (key === 'metadata.name') return metadata.name;
   if (key === 'metadata.namespace') return metadata.namespace ?? 'default';
   return value;
-}
-
-function testOf(key, condition) {
-  const texts = list => list.map(one => String(one).toLowerCase());
-  if (typeof condition !== 'object') return { key, values: texts([condition]) };
-  if ('$exists' in condition) return { key, exists: condition.$exists };
-  if ('$in' in condition) return { key, values: texts(condition.$in) };
-  if ('$hasPrefix' in condition) return { key, prefix: condition.$hasPrefix.toLowerCase() };
-  const wanted = condition.$contains;
-  if (typeof wanted !== 'object') return { key, values: texts([wanted]) };
-  const relation = `relations.${wanted.type}`;
-  if (wanted.targetRef === undefined) return { key: relation, exists: true };
-  return { key: relation, values: texts(wanted.targetRef.$in ?? [wanted.targetRef]) };
-}
-
-function holds(tree, entity) {
-  if (tree.all) return tree.all.every(inner => holds(inner, entity));
-  if (tree.any) return tree.any.some(inner => holds(inner, entity));
-  if (tree.not) return !holds(tree.not, entity);
-  return tree.ours.has(entity);
-}
-
-function leavesOf(tree) {
-  const inner = tree.all ?? tree.any ?? (tree.not ? [tree.not] : undefined);
-  return inner ? inner.flatMap(leavesOf) : [tree];
-}
-
-// The value at a path: parts are joined until a key matches, the shortest first; a part that matched is not taken back.
-function follow(value, path, keys) {
-  let rest = path.split('.');
-  let current = value;
-  while (rest.length > 0) {
-    if (typeof current !== 'object' || current === null || Array.isArray(current)) return undefined;
-    const inner = current;
-    const length = rest.findIndex((_, at) => Object.hasOwn(inner, rest.slice(0, at + 1).join('.'))) + 1;
-    if (length === 0) return undefined;
-    const key = rest.slice(0, length).join('.');
-    keys.push(key);
-    current = current[key];
-    rest = rest.slice(length);
-  }
-  return current;
-}
-
-function put(kept, keys, value) {
-  const parent = keys.slice(0, -1).reduce((object, key) => {
-    if (!Object.hasOwn(object, key)) define(object, key, {});
-    return object[key];
-  }, kept);
-  define(parent, keys.at(-1), value);
-}
-
-function define(object, key, value) {
-  Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
 }

@@ -6,13 +6,56 @@
 import { TEXTS } from './entities.mjs';
 
 const ODD_KEYS = [
-  'no.such.key', 'spec', 'metadata', 'metadata.etag', 'status', 'relations', 'metadata.tags.Java', 'metadata.tags.java', 'APIVERSION', 'Kind',
-  'metadata.annotations', 'spec.dependsOn', 'relations.ownedBy', 'relations.DEPENDSON', 'relations.memberof', 'metadata.labels.example.com/label',
-  'metadata.uid', 'metadata.name', 'metadata.namespace', 'spec.owner', 'spec.type', 'spec.note', 'spec.level', 'spec.note', 'spec.level', 'kind', 'kind', 'spec.dotted.a.b', 'spec.dotted.a.b', 'spec.spellings',
+  'no.such.key',
+  'spec',
+  'metadata',
+  'metadata.etag',
+  'status',
+  'relations',
+  'metadata.tags.Java',
+  'metadata.tags.java',
+  'APIVERSION',
+  'Kind',
+  'metadata.annotations',
+  'spec.dependsOn',
+  'relations.ownedBy',
+  'relations.DEPENDSON',
+  'relations.memberof',
+  'metadata.labels.example.com/label',
+  'metadata.uid',
+  'metadata.name',
+  'metadata.namespace',
+  'spec.owner',
+  'spec.type',
+  'spec.note',
+  'spec.level',
+  'spec.note',
+  'spec.level',
+  'kind',
+  'kind',
+  'spec.dotted.a.b',
+  'spec.dotted.a.b',
+  'spec.spellings',
 ];
 const ODD_FIELDS = [
-  'no.such.path', 'metadata.tags.0', 'metadata.tags.length', 'kind.length', 'constructor', 'metadata.toString', 'spec.', '.', 'metadata..name', 'KIND',
-  'relations', 'metadata', 'spec', 'kind', 'metadata.name', 'metadata.annotations.example.com/note', 'spec.nested.with.dot', 'spec.nested.a.b',
+  'no.such.path',
+  'metadata.tags.0',
+  'metadata.tags.length',
+  'kind.length',
+  'constructor',
+  'metadata.toString',
+  'spec.',
+  '.',
+  'metadata..name',
+  'KIND',
+  'relations',
+  'metadata',
+  'spec',
+  'kind',
+  'metadata.name',
+  'metadata.annotations.example.com/note',
+  'spec.nested.with.dot',
+  'spec.nested.a.b',
 ];
 
 // Every path with a scalar, through objects and lists, and the values it has.
@@ -55,7 +98,14 @@ export class Requests {
 
   next() {
     const make = this.#random.pick([
-      this.#list, this.#query, this.#query, this.#queryByPredicate, this.#queryByPredicate, this.#byRefs, this.#facets, this.#stream,
+      this.#list,
+      this.#query,
+      this.#query,
+      this.#queryByPredicate,
+      this.#queryByPredicate,
+      this.#byRefs,
+      this.#facets,
+      this.#stream,
     ]);
     return make.call(this);
   }
@@ -104,14 +154,21 @@ export class Requests {
     if (random.chance(0.1)) {
       const ref = () => random.pick([random.pick(this.#refs), 'group:default/owners']);
       const type = random.pick(['ownedBy', 'OWNEDBY', 'dependsOn', 'memberOf', 'none']);
-      const target = random.pick([{}, { targetRef: ref() }, { targetRef: ref().toLowerCase() }, { targetRef: { $in: random.some(1, 3, ref) } }]);
+      const target = random.pick([
+        {},
+        { targetRef: ref() },
+        { targetRef: ref().toLowerCase() },
+        { targetRef: { $in: random.some(1, 3, ref) } },
+      ]);
       return { relations: { $contains: { type, ...target } } };
     }
     const key = this.#key();
     // Null is no operand.
     const operand = () => this.#valueOf(key) ?? 'null';
     const condition = random.pick([
-      operand, operand, operand,
+      operand,
+      operand,
+      operand,
       () => ({ $exists: random.chance(0.7) }),
       () => ({ $in: random.some(0, 3, operand) }),
       () => ({ $contains: operand() }),
@@ -161,7 +218,11 @@ export class Requests {
 
   #list() {
     const random = this.#random;
-    const request = { filter: random.chance(0.8) ? this.#filter() : undefined, order: this.#orders(), fields: this.#fields() };
+    const request = {
+      filter: random.chance(0.8) ? this.#filter() : undefined,
+      order: this.#orders(),
+      fields: this.#fields(),
+    };
     if (random.chance(0.5)) {
       request.limit = random.pick([1, 2, 7, 50, 10_000]);
       if (random.chance(0.5)) request.offset = random.pick([0, 1, 5, 40, 100_000]);
@@ -185,7 +246,10 @@ export class Requests {
   }
 
   #query() {
-    return { call: 'queryEntities', request: this.#page({ filter: this.#random.chance(0.85) ? this.#filter() : undefined }) };
+    return {
+      call: 'queryEntities',
+      request: this.#page({ filter: this.#random.chance(0.85) ? this.#filter() : undefined }),
+    };
   }
 
   #queryByPredicate() {
@@ -195,7 +259,9 @@ export class Requests {
 
   #stream() {
     const random = this.#random;
-    const { limit, offset, totalItems, ...request } = this.#page(random.chance(0.5) ? { filter: this.#filter() } : { query: this.#predicate() });
+    const { limit, offset, totalItems, ...request } = this.#page(
+      random.chance(0.5) ? { filter: this.#filter() } : { query: this.#predicate() },
+    );
     return { call: 'streamEntities', request: clean({ ...request, pageSize: random.pick([7, 20, 1000]) }) };
   }
 
@@ -203,7 +269,15 @@ export class Requests {
     const random = this.#random;
     const ref = () => {
       const known = random.pick(this.#refs);
-      return random.pick([known.toLowerCase(), known.toLowerCase(), known.toLowerCase(), known, 'component:default/no-such-entity', known.split('/')[1], '']);
+      return random.pick([
+        known.toLowerCase(),
+        known.toLowerCase(),
+        known.toLowerCase(),
+        known,
+        'component:default/no-such-entity',
+        known.split('/')[1],
+        '',
+      ]);
     };
     return {
       call: 'getEntitiesByRefs',

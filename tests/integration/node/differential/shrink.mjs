@@ -24,7 +24,7 @@ function* smaller(value) {
 // `fails` says whether a request still fails; a request that means nothing does not.
 export async function shrink({ call, request }, fails) {
   let smallest = request;
-  for (let shrunk = true; shrunk; ) {
+  for (let shrunk = true; shrunk;) {
     shrunk = false;
     for (const candidate of smaller(smallest)) {
       if (await fails({ call, request: candidate })) {
