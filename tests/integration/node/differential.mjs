@@ -44,9 +44,10 @@ function firstPlace(expected, found, path = '') {
   const keys = [...new Set([...Object.keys(expected), ...Object.keys(found)])];
   const key = keys.find(one => !isDeepStrictEqual(expected[one], found[one]));
   if (key === undefined) return { path, expected, found };
-  if (expected[key]?.metadata?.uid && found[key]?.metadata?.uid && expected[key].metadata.uid !== found[key].metadata.uid) {
-    const named = ({ kind, metadata }) => `${kind}:${metadata.namespace}/${metadata.name} ${metadata.uid}`;
-    return { path: `${path}/${key}`, expected: named(expected[key]), found: named(found[key]) };
+  // Of two entities, or of one where there is none, the names say more than the bodies.
+  const names = [expected[key], found[key]].map(one => (one?.metadata?.uid ? `${refOf(one)} ${one.metadata.uid}` : one));
+  if (names[0] !== names[1] && names.some(one => typeof one === 'string')) {
+    return { path: `${path}/${key}`, expected: names[0], found: names[1] };
   }
   return firstPlace(expected[key], found[key], `${path}/${key}`);
 }
