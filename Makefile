@@ -17,6 +17,7 @@ CONFIG ?= docs/example/greenroom.toml
 TOOLCHAIN := $(shell sed -n 's/^channel = "\(.*\)"$$/\1/p' rust-toolchain.toml)
 TARGET := wasm32-wasip2
 NODE_CHECKS := tests/integration/node
+OPENAPI_CHECKS := tests/integration/openapi
 
 .PHONY: help
 help:
@@ -32,7 +33,7 @@ demo: setup
 	exec $(CARGO) run --bin greenroom-demo
 
 .PHONY: test
-test: setup node-checks
+test: setup node-checks openapi-checks
 	$(CARGO) test
 
 .PHONY: lint
@@ -90,4 +91,18 @@ node-checks:
 		echo "make test: npm ci failed in $(NODE_CHECKS)" >&2; exit 1; \
 	else \
 		echo "make test: npm ci failed in $(NODE_CHECKS); the test with the real catalog client is skipped"; \
+	fi
+
+# What the test against Backstage's OpenAPI document needs: a Python environment with schemathesis, and the document. Where
+# Python or Node is absent the test itself decides, as above.
+.PHONY: openapi-checks
+openapi-checks:
+	@if ! { command -v node && python3 -c 'import ensurepip, venv'; } >/dev/null 2>&1; then \
+		echo "make test: Python with venv, or Node, is not installed; the test with the OpenAPI document is skipped (CI=true makes that an error)"; \
+	elif $(OPENAPI_CHECKS)/prepare; then \
+		:; \
+	elif [ "$${CI:-}" = true ]; then \
+		echo "make test: $(OPENAPI_CHECKS)/prepare failed" >&2; exit 1; \
+	else \
+		echo "make test: $(OPENAPI_CHECKS)/prepare failed; the test with the OpenAPI document is skipped"; \
 	fi

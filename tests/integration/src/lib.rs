@@ -1,5 +1,5 @@
-//! What the integration tests share beside `tests/support`: the folder of the Node checks, a server of files, and reading
-//! [`documents`].
+//! What the integration tests share beside `tests/support`: the folder of the Node checks, skipping aloud, a server of files,
+//! and reading [`documents`].
 //!
 //! The tests themselves are in `tests/`, one file for each thing that is proved; each says at its head what that is.
 
@@ -26,8 +26,16 @@ pub fn node_checks() -> Option<PathBuf> {
     } else {
         return Some(folder);
     };
+    skipped(missing);
+    None
+}
+
+/// Says that a test is skipped, and why.
+///
+/// # Panics
+/// On CI (`CI=true`), where nothing may be skipped.
+pub fn skipped(missing: &str) {
     let on_ci = std::env::var("CI").is_ok_and(|value| value == "true");
     assert!(!on_ci, "{missing}");
     eprintln!("SKIPPED: {missing}");
-    None
 }

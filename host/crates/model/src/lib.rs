@@ -24,6 +24,7 @@ pub mod policy;
 mod relation;
 pub mod rules;
 pub mod terms;
+mod trimming;
 pub mod url_arithmetic;
 
 pub use casing::lower_case;
@@ -41,3 +42,4 @@ pub use matcher::{
     check_subscription,
 };
 pub use relation::{Presence, Relation};
+pub use trimming::trim;

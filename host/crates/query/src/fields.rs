@@ -40,7 +40,10 @@ impl Fields {
         let mut paths = Vec::new();
         let mut bytes = 0;
         let parts = list.iter().flat_map(|text| text.as_ref().split(','));
-        for path in parts.map(str::trim).filter(|path| !path.is_empty()) {
+        for path in parts
+            .map(greenroom_model::trim)
+            .filter(|path| !path.is_empty())
+        {
             if path.contains('[') {
                 return Err(QueryError::ArrayField);
             }
@@ -151,7 +154,7 @@ mod tests {
             ("kind", json!({"kind": "Component"})),
             ("missing", json!({})),
             (
-                "metadata.name, spec.n",
+                "metadata.name,\u{feff} spec.n",
                 json!({"metadata": {"name": "a"}, "spec": {"n": null}}),
             ),
             (

@@ -274,6 +274,7 @@ fn h11_full_text_is_a_plain_bounded_substring() {
         ("_", vec!["u-01"]),
         ("\\", vec!["u-02"]),
         (" PLAIN ", vec!["u-03"]),
+        ("\u{feff}plain\u{3000}", vec!["u-03"]),
         ("offa", vec![]),
         ("", vec!["u-00", "u-01", "u-02", "u-03", "u-04"]),
     ] {

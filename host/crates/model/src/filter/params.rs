@@ -6,6 +6,7 @@
 
 use super::{EntityFilter, FilterError, MAX_NODES};
 use crate::casing::lower_case;
+use crate::trimming::trim;
 
 impl EntityFilter {
     /// Parses the values of all `filter` parameters of a request, decoded.
@@ -37,13 +38,13 @@ fn parse_param(param: &str, nodes: &mut usize) -> Result<Option<EntityFilter>, F
     // Few keys stand in one parameter and their number is bounded, so a list beats a map.
     let mut by_key: Vec<(&str, Vec<String>)> = Vec::new();
     for statement in param.split(',') {
-        let statement = statement.trim();
+        let statement = trim(statement);
         if statement.is_empty() {
             continue;
         }
         charge(nodes)?;
         let (key, value) = match statement.split_once('=') {
-            Some((key, value)) => (key.trim(), Some(value.trim())),
+            Some((key, value)) => (trim(key), Some(trim(value))),
             None => (statement, None),
         };
         if key.is_empty() {
@@ -152,6 +153,10 @@ mod tests {
                 "{bad}"
             );
         }
+        assert_eq!(
+            parse(&["\u{feff}a = \u{feff}b"]),
+            Ok(Some(is_in("a", &["b"])))
+        );
         assert_eq!(parse(&["a==b"]), Ok(Some(is_in("a", &["=b"]))));
         assert_eq!(parse(&["a=\0"]), Ok(Some(is_in("a", &["\0"]))));
         let many = vec!["a=b"; 10_000];

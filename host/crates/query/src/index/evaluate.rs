@@ -218,7 +218,7 @@ impl Index {
         budget: &mut Budget,
     ) -> Result<Option<RoaringBitmap>, QueryError> {
         full_text.check()?;
-        let text = greenroom_model::lower_case(full_text.term.trim());
+        let text = greenroom_model::lower_case(greenroom_model::trim(&full_text.term));
         if text.is_empty() {
             return Ok(None);
         }
