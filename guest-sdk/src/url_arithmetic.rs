@@ -2,8 +2,8 @@
 
 pub use greenroom_model::location::resolve_target;
 pub use greenroom_model::url_arithmetic::{
-    Integration, IntegrationType, Integrations, SourceLinks, UrlError, is_absolute_url,
-    resolve_url, same_repository,
+    Integration, IntegrationType, Integrations, Repository, SourceLinks, UrlError, WebUrl,
+    is_absolute_url, resolve_url, same_repository,
 };
 
 /// The hosts of a request, with the public ones. A kind that this track does not know helps no

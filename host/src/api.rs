@@ -10,6 +10,7 @@ mod admin;
 mod audit;
 mod auth;
 mod body;
+mod bundled;
 mod catalog;
 mod component_check;
 mod error;
@@ -42,6 +43,7 @@ mod tests;
 mod token;
 mod upload;
 
+pub use bundled::BundledListing;
 pub use mutation_lines::read_mutation;
 pub use router::Edge;
 pub use server::serve;

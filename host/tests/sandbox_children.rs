@@ -56,6 +56,7 @@ impl Setup {
                 revision: shipped.wasm_digest(),
                 descriptor: shipped.descriptor(),
                 limits: CallLimits::default(),
+                on_by_default: true,
             });
         }
         assert_eq!(codes.len(), names.len());

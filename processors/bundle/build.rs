@@ -15,14 +15,20 @@ use greenroom_sandbox::{
     Artifact, CallLimits, CallOutcome, CompileLimits, Compiler, Sandbox, SandboxOptions,
 };
 
-/// In alphabetical order; that they run in another is for their descriptors to say.
-const PROCESSORS: [&str; 6] = [
-    "annotate-location",
-    "builtin-kinds",
-    "file-reader",
-    "placeholder",
-    "template-kind",
-    "url-reader",
+/// In alphabetical order; that they run in another is for their descriptors to say. On by default is what is modelled on
+/// something that Backstage's default backend installs: a catalog that moves here behaves as it did.
+const PROCESSORS: [(&str, bool); 11] = [
+    ("annotate-location", true),
+    ("annotate-scm-slug", false),
+    ("builtin-kinds", true),
+    ("codeowners", false),
+    ("default-values", false),
+    ("file-reader", true),
+    ("openapi", false),
+    ("placeholder", true),
+    ("required-fields", false),
+    ("template-kind", true),
+    ("url-reader", true),
 ];
 
 fn main() {
@@ -35,7 +41,7 @@ fn main() {
     rerun_if_changed(&here.join("build.rs"));
 
     let mut build = GuestBuild::new(&workspace);
-    for name in PROCESSORS {
+    for (name, _) in PROCESSORS {
         let source = workspace.join("processors").join(name);
         rerun_if_changed(&source.join("src"));
         rerun_if_changed(&source.join("Cargo.toml"));
@@ -50,7 +56,7 @@ fn main() {
     })
     .expect("make a sandbox to ask processors what they are");
     let mut table = String::from("&[\n");
-    for name in PROCESSORS {
+    for (name, on_by_default) in PROCESSORS {
         let path = built
             .component(&format!("greenroom_processor_{name}"))
             .unwrap_or_else(|error| panic!("{error}"));
@@ -70,7 +76,7 @@ fn main() {
             format!("include_str!(concat!(env!(\"OUT_DIR\"), \"/{name}.descriptor\"))");
         writeln!(
             table,
-            "BundledProcessor {{ name: {name:?}, wasm: {wasm}, artifact: {artifact}, descriptor: {descriptor} }},"
+            "BundledProcessor {{ name: {name:?}, on_by_default: {on_by_default}, wasm: {wasm}, artifact: {artifact}, descriptor: {descriptor} }},"
         )
         .expect("a string takes all");
     }

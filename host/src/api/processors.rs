@@ -1,7 +1,7 @@
 //! `/tenants/{tenant}/processors`: create, list, find, delete.
 //!
-//! A processor is a name with settings (`settings`); its code is uploaded as revisions (`upload`, `revisions`). Bundled
-//! names are not to be had.
+//! A processor is a name with settings (`settings`); its code is uploaded as revisions (`upload`, `revisions`). Those that ship
+//! with the host (`bundled`) are listed and found beside a tenant's own; their names are not to be had.
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -15,6 +15,7 @@ use super::activations;
 use super::audit::Deed;
 use super::auth::{Access, Deploy, Read};
 use super::body::JsonBody;
+use super::bundled;
 use super::error::ApiError;
 use super::etag::{IfMatch, tagged};
 use super::extract::{self, Params, Segments};
@@ -43,6 +44,7 @@ pub(super) fn body_of(processor: &Processor) -> Value {
         "current": processor.current,
         "held": processor.held,
         "createdAt": processor.created_at,
+        "bundled": null,
     })
 }
 
@@ -57,6 +59,8 @@ pub(super) async fn list_processors(
     for processor in state.storage.list_processors(access.tenant).await? {
         items.push(activations::with_activation(&state, access.tenant, &processor).await?);
     }
+    items.extend(bundled::bodies(&state, access.tenant).await?);
+    items.sort_by(|one, other| one["name"].as_str().cmp(&other["name"].as_str()));
     Ok(extract::json(StatusCode::OK, &json!({"items": items})))
 }
 
@@ -69,6 +73,11 @@ pub(super) async fn find_processor(
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
     let name = named(&path.name)?;
+    if let Some(listing) = bundled::named(&state, &name) {
+        let set = bundled::settings(&state, access.tenant, listing).await?;
+        let response = extract::json(StatusCode::OK, &bundled::body_of(listing, &set));
+        return Ok(tagged(response, set.settings_version));
+    }
     let processor = state.storage.find_processor(access.tenant, &name).await?;
     let processor = processor.ok_or_else(|| no_processor(&name))?;
     let body = activations::with_activation(&state, access.tenant, &processor).await?;
@@ -88,9 +97,9 @@ pub(super) async fn create_processor(
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
     let name = named(&path.name)?;
-    if state.reserved_processors.contains(&name) {
+    if bundled::named(&state, &name).is_some() {
         return Err(ApiError::conflict(format!(
-            "`{name}` is the name of a bundled processor; choose another"
+            "`{name}` is the name of a bundled processor; choose another, or set that one up with PUT …/processors/{name}/settings"
         )));
     }
     let quota = &state.quotas.call_limits;
@@ -132,6 +141,11 @@ pub(super) async fn delete_processor(
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
     let name = named(&path.name)?;
+    if bundled::named(&state, &name).is_some() {
+        return Err(ApiError::conflict(format!(
+            "`{name}` comes with the host; turn it off with `\"enabled\": false` in its settings"
+        )));
+    }
     if !state.storage.delete_processor(access.tenant, &name).await? {
         return Err(no_processor(&name));
     }

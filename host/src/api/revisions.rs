@@ -13,6 +13,7 @@ use super::activations;
 use super::audit::Deed;
 use super::auth::{Access, Deploy, Read};
 use super::body::{JsonBody, Properties as _};
+use super::bundled;
 use super::error::ApiError;
 use super::etag::tagged;
 use super::extract::{self, Params, Segments};
@@ -75,6 +76,9 @@ pub(super) async fn processor(
     tenant: TenantId,
     name: &ProcessorName,
 ) -> Result<Processor, ApiError> {
+    if bundled::named(state, name).is_some() {
+        return Err(bundled::no_revisions(name));
+    }
     state
         .storage
         .find_processor(tenant, name)

@@ -1,11 +1,14 @@
 //! `/tenants/{tenant}/processors/{name}/settings`: priority, configuration, limits, grants, subscription, on or off.
 //!
 //! Settings are replaced whole and checked before they are stored, so that nothing in a pipeline has to be guessed:
-//! limits against what may be set, the configuration against the schema of the current revision (c27, c28).
+//! limits against what may be set, the configuration against the schema of the current revision (c27, c28). Those of bundled
+//! processors are in `bundled`.
 
 use axum::extract::State;
 use axum::response::Response;
-use greenroom_model::{CallLimits, ProcessorName, TenantId, check_subscription};
+use greenroom_model::{
+    CallLimits, Matcher, ProcessorName, TenantId, check_subscription,
+};
 use greenroom_storage::{Processor, ProcessorSettings, Revision, RevisionState, SettingsPut};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -13,6 +16,7 @@ use serde_json::{Map, Value, json};
 use super::audit::Deed;
 use super::auth::{Access, Deploy, Read};
 use super::body::{JsonBody, typed};
+use super::bundled;
 use super::error::ApiError;
 use super::etag::{IfMatch, changed, tagged};
 use super::extract::{self, Params, Segments};
@@ -35,6 +39,11 @@ pub(super) async fn find_processor_settings(
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
     let name = named(&path.name)?;
+    if let Some(listing) = bundled::named(&state, &name) {
+        let set = bundled::settings(&state, access.tenant, listing).await?;
+        let response = extract::json(StatusCode::OK, &set.settings);
+        return Ok(tagged(response, set.settings_version));
+    }
     let processor = state
         .storage
         .find_processor(access.tenant, &name)
@@ -55,6 +64,10 @@ pub(super) async fn update_processor_settings(
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
     let name = named(&path.name)?;
+    if let Some(listing) = bundled::named(&state, &name) {
+        let body = body.unwrap_or_default();
+        return bundled::update(&state, &access, listing, &if_match, body).await;
+    }
     let settings = settings_of(body.unwrap_or_default(), &state.quotas.call_limits)?;
     let before = state
         .storage
@@ -116,7 +129,15 @@ pub(super) fn check_config(revision: &Revision, config: Option<&Value>) -> Resul
         return Ok(());
     };
     let descriptor: Value = serde_json::from_str(descriptor).unwrap_or_default();
-    let Some(text) = descriptor.get("configSchema").and_then(Value::as_str) else {
+    check_against(
+        descriptor.get("configSchema").and_then(Value::as_str),
+        config,
+    )
+}
+
+/// Checks a configuration against the text of a schema, if there is one.
+pub(super) fn check_against(schema: Option<&str>, config: Option<&Value>) -> Result<(), String> {
+    let Some(text) = schema else {
         return Ok(());
     };
     // A schema that does not read was refused at inspection; one inspected by an older host may be stricter than we are.
@@ -154,7 +175,14 @@ pub(super) fn settings_of(
         }
         Some(_) => return Err(ApiError::input("request/body/limits must be object")),
     }
-    let grants = settings.grants.as_deref().unwrap_or_default();
+    check_grants(settings.grants.as_deref())?;
+    check_matchers(settings.subscription.as_deref())?;
+    Ok(settings)
+}
+
+/// Checks what may be read.
+pub(super) fn check_grants(grants: Option<&[String]>) -> Result<(), ApiError> {
+    let grants = grants.unwrap_or_default();
     let sound = |grant: &String| {
         let web = grant.starts_with("https://") || grant.starts_with("http://");
         matches!(grant.as_str(), "location" | "origin") || (web && grant.len() <= MAX_GRANT_BYTES)
@@ -166,11 +194,15 @@ pub(super) fn settings_of(
             "request/body/grants must be {expected}"
         )));
     }
-    if let Some(subscription) = &settings.subscription {
+    Ok(())
+}
+
+/// Checks a subscription.
+pub(super) fn check_matchers(subscription: Option<&[Matcher]>) -> Result<(), ApiError> {
+    subscription.map_or(Ok(()), |subscription| {
         check_subscription(subscription)
-            .map_err(|wrong| ApiError::input(format!("request/body/subscription {wrong}")))?;
-    }
-    Ok(settings)
+            .map_err(|wrong| ApiError::input(format!("request/body/subscription {wrong}")))
+    })
 }
 
 /// Checks that a configuration is an object of a bounded size.

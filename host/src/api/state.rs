@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use greenroom_model::{Clock, ProcessorName, TenantId};
+use greenroom_model::{Clock, TenantId};
 use greenroom_storage::Storage;
 
 use super::auth::Directory;
+use super::bundled::BundledListing;
 use super::index::IndexSet;
 use super::metrics::ApiMetrics;
 use super::probes::StorageWatch;
@@ -29,8 +30,8 @@ pub struct ApiParts {
     pub wakes: Wakes,
     /// Workers of this process tree, for the body of readiness.
     pub workers: Option<Arc<Supervisor>>,
-    /// Names of bundled processors, which no tenant may use.
-    pub reserved_processors: Vec<ProcessorName>,
+    /// The processors that ship with the host.
+    pub bundled: Vec<BundledListing>,
     /// What each tenant may have.
     pub quotas: Quotas,
 }
@@ -45,7 +46,7 @@ pub(crate) struct Shared {
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) wakes: Wakes,
     pub(crate) workers: Option<Arc<Supervisor>>,
-    pub(crate) reserved_processors: Vec<ProcessorName>,
+    pub(crate) bundled: Vec<BundledListing>,
     pub(crate) quotas: Quotas,
     pub(crate) clock: Arc<dyn Clock>,
     /// How often each tenant did what is limited.
@@ -81,7 +82,7 @@ impl ApiState {
             lifecycle: parts.lifecycle,
             wakes: parts.wakes,
             workers: parts.workers,
-            reserved_processors: parts.reserved_processors,
+            bundled: parts.bundled,
             indexes,
             metrics,
             storage_watch: Arc::default(),

@@ -118,7 +118,8 @@ fn processor_routes() -> Routes {
         .get(
             "",
             processors::list_processors,
-            Doc::new("The tenant's processors, by name.").json(200, "ProcessorList", "All of them."),
+            Doc::new("The tenant's processors, and those that ship with the host, by name.")
+                .json(200, "ProcessorList", "All of them."),
         )
         .get(
             "/{name}",
@@ -138,7 +139,8 @@ fn processor_routes() -> Routes {
             processors::delete_processor,
             Doc::new("Deletes a processor with its revisions and faults.")
                 .empty(204, "It is gone.")
-                .missing(NO_PROCESSOR),
+                .missing(NO_PROCESSOR)
+                .conflict("It ships with the host, and can only be turned off."),
         )
         .get(
             "/{name}/settings",
@@ -152,7 +154,9 @@ fn processor_routes() -> Routes {
             settings::update_processor_settings,
             Doc::new("Replaces a processor's settings.")
                 .details("`limits` may be set from 1 to the engine's ceiling; `config` must match the schema that the \
-                          current revision declares; `enabled: false` takes the processor out of the pipeline.")
+                          current revision declares; `enabled: false` takes the processor out of the pipeline. On a bundled \
+                          processor settings decide in place of its default, so that `{}` turns it on; it has neither \
+                          `limits` nor `quarantine`.")
                 .header("If-Match", ETAG)
                 .body(Content::Json("ProcessorSettings"))
                 .json(200, "ProcessorSettings", "With their `ETag`.")

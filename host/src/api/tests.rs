@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod bundled;
 mod catalog;
 mod documented;
 mod faults;

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use super::clock::SystemClock;
 use super::data_dir::DataDir;
-use super::worker_parts::reserved_names;
+use super::worker_parts::bundled_listings;
 use super::{operator_token, provision};
 use crate::api::{self, ApiParts, Edge};
 use crate::config::{Config, ServeFlags};
@@ -61,7 +61,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         lifecycle: Arc::clone(&lifecycle),
         wakes,
         workers: (config.workers > 0).then(|| Arc::clone(&supervisor)),
-        reserved_processors: reserved_names(),
+        bundled: bundled_listings()?,
         quotas: config.quotas,
     };
     let address = listener.local_addr()?;

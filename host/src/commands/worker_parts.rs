@@ -14,6 +14,7 @@ use greenroom_storage::Storage;
 
 use super::data_dir::DataDir;
 use super::file_roots;
+use crate::api::BundledListing;
 use crate::config::Config;
 use crate::supervisor::{Pulse, Wakes};
 use crate::worker::{
@@ -21,13 +22,24 @@ use crate::worker::{
 };
 
 /// Bundled processors that parse documents and so have limits of their own (DESIGN §8).
-pub(super) const DOCUMENT_READERS: [&str; 3] = ["file-reader", "placeholder", "url-reader"];
+pub(super) const DOCUMENT_READERS: [&str; 4] =
+    ["file-reader", "openapi", "placeholder", "url-reader"];
 
-/// The names of the bundled processors, which no tenant's processor may have.
-pub(super) fn reserved_names() -> Vec<ProcessorName> {
+/// The bundled processors as the API lists them.
+pub(super) fn bundled_listings() -> anyhow::Result<Vec<BundledListing>> {
     bundled()
         .iter()
-        .filter_map(|processor| ProcessorName::parse(processor.name()).ok())
+        .map(|processor| {
+            let descriptor = processor.descriptor();
+            Ok(BundledListing {
+                name: ProcessorName::parse(processor.name())?,
+                digest: processor.wasm_digest(),
+                summary: descriptor.summary,
+                priority: descriptor.priority,
+                config_schema: descriptor.config_schema,
+                on_by_default: processor.on_by_default(),
+            })
+        })
         .collect()
 }
 
@@ -109,6 +121,7 @@ fn bundle() -> anyhow::Result<Vec<BundledProcessor>> {
                     .wasm_digest(),
                 descriptor: processor.descriptor(),
                 limits,
+                on_by_default: processor.on_by_default(),
             })
         })
         .collect()
@@ -128,4 +141,41 @@ fn policies(config: &Config) -> anyhow::Result<BTreeMap<greenroom_model::TenantN
             Ok((name.clone(), policy))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::bundled_listings;
+    use crate::config_schema::ConfigSchema;
+
+    /// A tenant's configuration is checked against these, and the documented ones are right.
+    #[test]
+    fn configurations_in_the_readme_fit_the_schemas_of_the_bundled_processors() {
+        let readme = include_str!("../../../processors/README.md");
+        let mut fitted = Vec::new();
+        for listing in bundled_listings().unwrap() {
+            let Some(schema) = listing.config_schema else {
+                continue;
+            };
+            let schema = ConfigSchema::parse(&schema).unwrap();
+            assert!(
+                schema
+                    .check(&Value::Object(serde_json::Map::new()))
+                    .is_err()
+            );
+            let heading = format!("\n## {}\n", listing.name);
+            let section = readme.split(&heading).nth(1).unwrap();
+            let section = section.split("\n## ").next().unwrap();
+            let example = section
+                .lines()
+                .find_map(|line| line.strip_prefix('`')?.strip_suffix('`'))
+                .unwrap();
+            let settings: Value = serde_json::from_str(example).unwrap();
+            schema.check(&settings["config"]).unwrap();
+            fitted.push(listing.name.to_string());
+        }
+        assert_eq!(fitted, ["default-values", "required-fields"]);
+    }
 }

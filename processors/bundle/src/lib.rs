@@ -17,6 +17,7 @@ use greenroom_sandbox::{
 #[derive(Clone, Copy)]
 pub struct BundledProcessor {
     name: &'static str,
+    on_by_default: bool,
     wasm: &'static [u8],
     artifact: &'static [u8],
     descriptor: &'static str,
@@ -34,6 +35,12 @@ impl BundledProcessor {
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Whether it is called for a tenant who has set nothing on it.
+    #[must_use]
+    pub fn on_by_default(&self) -> bool {
+        self.on_by_default
     }
 
     /// The bytes of its component.
@@ -100,7 +107,7 @@ mod tests {
     #[test]
     fn every_bundled_processor_loads_and_describes_itself() {
         let sandbox = Sandbox::new(SandboxOptions::default()).unwrap();
-        assert_eq!(bundled().len(), 6);
+        assert_eq!(bundled().len(), 11);
         for processor in bundled() {
             let artifact = processor.artifact().unwrap();
             assert_eq!(artifact.wasm_digest(), processor.wasm_digest());
@@ -122,6 +129,53 @@ mod tests {
                 CallOutcome::Faulted(fault) => panic!("{}: {fault:?}", processor.name()),
             }
         }
+    }
+
+    /// The README tells of every processor, and of each what its descriptor says.
+    #[test]
+    fn every_bundled_processor_is_documented() {
+        let readme = include_str!("../../README.md");
+        for processor in bundled() {
+            let name = processor.name();
+            let heading = format!("\n## {name}\n");
+            let (_, rest) = readme
+                .split_once(&heading)
+                .unwrap_or_else(|| panic!("processors/README.md has no section `{name}`"));
+            let section = rest.split("\n## ").next().unwrap_or_default();
+            for part in [
+                "**What.**",
+                "**Called**",
+                "**Config.**",
+                "**Reads.**",
+                "**Example.**",
+            ] {
+                assert!(section.contains(part), "`{name}` lacks {part}");
+            }
+            let descriptor = processor.descriptor();
+            let configured = descriptor.config_schema.is_some();
+            assert_eq!(section.contains("**Config.** None."), !configured, "{name}");
+            let default = if processor.on_by_default() {
+                "on"
+            } else {
+                "off"
+            };
+            let stages: Vec<&str> = descriptor
+                .stages
+                .iter()
+                .map(|stage| stage.as_str())
+                .collect();
+            let row = format!(
+                "| [`{name}`](#{name}) | {default} | {} |",
+                stages.join(", ")
+            );
+            assert!(readme.contains(&row), "the table lacks `{row}`");
+            if descriptor.priority != 20 {
+                let priority = format!("Priority {}", descriptor.priority);
+                assert!(section.contains(&priority), "`{name}` lacks `{priority}`");
+            }
+        }
+        let sections = readme.matches("**What.**").count();
+        assert_eq!(sections, bundled().len(), "a section of no processor");
     }
 
     #[test]

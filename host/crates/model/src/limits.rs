@@ -192,8 +192,8 @@ impl CallLimits {
         Ok(self)
     }
 
-    /// The limits of the bundled processors that parse documents (location readers and
-    /// placeholder): 8·10⁹ fuel, 20 s of CPU, 256 MiB. They read files of up to 16 MiB, and the
+    /// The limits of the bundled processors that parse documents (location readers, placeholder
+    /// and openapi): 8·10⁹ fuel, 20 s of CPU, 256 MiB. They read files of up to 16 MiB, and the
     /// operator ships them.
     #[must_use]
     pub fn location_reader() -> CallLimits {

@@ -1,19 +1,22 @@
-//! Each tenant's pipeline: the bundled processors and its own current revisions, in order.
+//! Each tenant's pipeline: the bundled processors, as they ship or as the tenant has set them, and its own current revisions,
+//! in order.
 //!
 //! A pipeline is immutable and cached per tenant; a cheap look at two version numbers says whether it still holds, so an
 //! activation is seen by the next claim and calls in flight finish on the old one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use greenroom_model::{Digest, ENGINE_CEILING, Entity, ProcessorName, TenantId};
 use greenroom_orchestrator::{CallLimits, Descriptor, Pipeline, PipelineProcessor};
-use greenroom_storage::{Processor, Revision, RevisionState, Storage};
+use greenroom_storage::{
+    BundledSettings, Processor, Revision, RevisionState, Storage, StoredPipeline,
+};
 
 use crate::{ProcessingError, TenantConfig};
 
-/// A processor that ships with the host and is in every tenant's pipeline.
+/// A processor that ships with the host.
 #[derive(Debug, Clone)]
 pub struct BundledProcessor {
     /// Its name; no tenant's processor may have it.
@@ -24,6 +27,8 @@ pub struct BundledProcessor {
     pub descriptor: Descriptor,
     /// Its limits.
     pub limits: CallLimits,
+    /// Whether it is in the pipeline of a tenant who has set nothing on it.
+    pub on_by_default: bool,
 }
 
 /// What a processor may read (DESIGN §3.4).
@@ -48,6 +53,8 @@ pub struct TenantPipeline {
     pub grants: HashMap<ProcessorName, Vec<Grant>>,
     /// Processors that are not called, and whose entities keep their last good state (DESIGN §3.3).
     pub held: Vec<PipelineProcessor>,
+    /// The processors that are the tenant's, and not those that ship with the host.
+    own: HashSet<ProcessorName>,
     /// The tenant's settings.
     pub config: TenantConfig,
     /// Seeds its guests' randomness.
@@ -80,7 +87,7 @@ impl TenantPipeline {
 
     /// Whether a processor is the tenant's, and not one that ships with the host.
     pub fn is_tenants_own(&self, name: &ProcessorName) -> bool {
-        self.grants.contains_key(name)
+        self.own.contains(name)
     }
 }
 
@@ -124,9 +131,9 @@ impl Pipelines {
         }
         let secret = self.secret(tenant).await?;
         let config = config_of(&settings.json)?;
-        let (pipeline_version, own) = self.storage.pipeline(tenant).await?;
-        let version = (pipeline_version, version.1);
-        let pipeline = Arc::new(self.assemble(tenant, secret, config, own, version)?);
+        let stored = self.storage.pipeline(tenant).await?;
+        let version = (stored.version, version.1);
+        let pipeline = Arc::new(self.assemble(tenant, secret, config, stored, version)?);
         self.cached
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -150,7 +157,8 @@ impl Pipelines {
         let Some(mut processor) = self.storage.find_processor(tenant, name).await? else {
             return Ok(None);
         };
-        let (_, mut own) = self.storage.pipeline(tenant).await?;
+        let mut stored = self.storage.pipeline(tenant).await?;
+        let own = &mut stored.processors;
         own.retain(|(other, _)| other.name != *name);
         if let Instead::Revision { number, config } = instead {
             let number = number.or(processor.current);
@@ -178,7 +186,7 @@ impl Pipelines {
         let secret = self.secret(tenant).await?;
         let config = config_of(&settings.json)?;
         let version = (MADE.fetch_sub(1, Ordering::Relaxed), settings.version);
-        let pipeline = self.assemble(tenant, secret, config, own, version)?;
+        let pipeline = self.assemble(tenant, secret, config, stored, version)?;
         Ok(Some(Arc::new(pipeline)))
     }
 
@@ -200,14 +208,29 @@ impl Pipelines {
         tenant: TenantId,
         secret: [u8; 32],
         config: TenantConfig,
-        own: Vec<(Processor, Revision)>,
+        stored: StoredPipeline,
         version: (i64, i64),
     ) -> Result<TenantPipeline, ProcessingError> {
-        let mut processors: Vec<PipelineProcessor> = self.bundled.iter().map(bundled).collect();
+        let mut processors = Vec::new();
         let mut grants = HashMap::new();
+        for shipped in &self.bundled {
+            let set = stored.bundled.iter().find(|set| set.name == shipped.name);
+            let set = set.map(|set| &set.settings);
+            if !set.map_or(shipped.on_by_default, |set| set.enabled) {
+                continue;
+            }
+            if let Some(granted) = set.and_then(|set| set.grants.as_deref()) {
+                grants.insert(shipped.name.clone(), grants_of(granted));
+            }
+            processors.push(bundled(shipped, set));
+        }
         let mut held = Vec::new();
-        for (processor, revision) in own {
-            grants.insert(processor.name.clone(), grants_of(&processor));
+        let mut own = HashSet::new();
+        for (processor, revision) in stored.processors {
+            own.insert(processor.name.clone());
+            let granted = processor.settings.grants.as_deref();
+            let granted = granted.map_or_else(|| vec![Grant::Location], grants_of);
+            grants.insert(processor.name.clone(), granted);
             let place = match processor.held {
                 true => &mut held,
                 false => &mut processors,
@@ -226,6 +249,7 @@ impl Pipelines {
             },
             grants,
             held,
+            own,
             config,
             secret,
             version,
@@ -243,14 +267,27 @@ fn config_of(json: &str) -> Result<TenantConfig, ProcessingError> {
     })
 }
 
-fn bundled(processor: &BundledProcessor) -> PipelineProcessor {
+/// A bundled processor as it ships, but for what the tenant has set.
+fn bundled(processor: &BundledProcessor, set: Option<&BundledSettings>) -> PipelineProcessor {
+    let mut descriptor = processor.descriptor.clone();
+    if let Some(priority) = set.and_then(|set| set.priority) {
+        descriptor.priority = priority;
+    }
+    if let Some(subscription) = set.and_then(|set| set.subscription.as_ref()) {
+        descriptor.subscription.clone_from(subscription);
+    }
+    let config = set.and_then(|set| set.config.as_ref());
+    let grants = set.and_then(|set| set.grants.as_ref());
     PipelineProcessor {
         name: processor.name.clone(),
         revision: processor.revision,
-        descriptor: processor.descriptor.clone(),
-        config: "{}".into(),
+        descriptor,
+        config: config.map_or_else(|| "{}".into(), |config| config.to_string().into()),
         limits: processor.limits,
-        grants_digest: Digest::of(b"location"),
+        grants_digest: grants.map_or_else(
+            || Digest::of(b"location"),
+            |grants| Digest::of_parts(grants.iter().map(String::as_bytes)),
+        ),
     }
 }
 
@@ -294,18 +331,15 @@ fn tenants_own(
     }))
 }
 
-fn grants_of(processor: &Processor) -> Vec<Grant> {
-    match &processor.settings.grants {
-        None => vec![Grant::Location],
-        Some(grants) => grants
-            .iter()
-            .map(|grant| match grant.as_str() {
-                "location" => Grant::Location,
-                "origin" => Grant::Origin,
-                prefix => Grant::Prefix(prefix.to_owned()),
-            })
-            .collect(),
-    }
+fn grants_of(grants: &[String]) -> Vec<Grant> {
+    grants
+        .iter()
+        .map(|grant| match grant.as_str() {
+            "location" => Grant::Location,
+            "origin" => Grant::Origin,
+            prefix => Grant::Prefix(prefix.to_owned()),
+        })
+        .collect()
 }
 
 /// The default limits with those replaced that the tenant set.

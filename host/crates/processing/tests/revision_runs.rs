@@ -228,6 +228,7 @@ impl World {
             revision: Digest::of("kinds"),
             descriptor: descriptor(&[Stage::ValidateKind]),
             limits: CallLimits::default(),
+            on_by_default: true,
         };
         World {
             pipelines: Pipelines::new(Arc::clone(&storage), vec![kinds]),

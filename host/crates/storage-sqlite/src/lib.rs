@@ -18,6 +18,7 @@ mod writer;
 mod activations;
 mod audit;
 mod blobs;
+mod bundled_settings;
 mod changes;
 mod faults;
 mod inspections;

@@ -21,7 +21,10 @@ const MIGRATIONS: &[&[&str]] = &[
         include_str!("../migrations/0003_activations.sql"),
         include_str!("../migrations/0003_compilations.sql"),
     ],
-    &[include_str!("../migrations/0004_scheduled_tasks.sql")],
+    &[
+        include_str!("../migrations/0004_scheduled_tasks.sql"),
+        include_str!("../migrations/0004_bundled_settings.sql"),
+    ],
 ];
 
 /// The newest version this binary knows.

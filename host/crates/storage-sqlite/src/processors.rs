@@ -6,13 +6,15 @@
 use async_trait::async_trait;
 use greenroom_model::{Digest, ProcessorName, TenantId};
 use greenroom_storage::{
-    Blob, BlobKind, Lane, NewRevision, Processor, ProcessorRepository, ProcessorSettings, Revision,
-    RevisionDeleted, RevisionState, SettingsPut, StorageError, UploadId,
+    Blob, BlobKind, BundledSettings, Lane, NewRevision, Processor, ProcessorRepository,
+    ProcessorSettings, Revision, RevisionDeleted, RevisionState, SetBundled, SettingsPut,
+    StorageError, StoredPipeline, UploadId,
 };
 use rusqlite::{Connection, Row, params};
 
 use crate::activations;
 use crate::blobs;
+use crate::bundled_settings;
 use crate::damage::{damaged, json, timestamp, to_json, value};
 use crate::revisions;
 use crate::sqlite_storage::SqliteStorage;
@@ -289,12 +291,33 @@ impl ProcessorRepository for SqliteStorage {
         .await
     }
 
-    async fn pipeline(
+    async fn put_bundled_settings(
         &self,
         tenant: TenantId,
-    ) -> Result<(i64, Vec<(Processor, Revision)>), StorageError> {
+        name: &ProcessorName,
+        settings: BundledSettings,
+        expected: Option<i64>,
+    ) -> Result<SettingsPut, StorageError> {
+        let name = name.clone();
+        self.write("replace the settings of a bundled processor", move |tx| {
+            bundled_settings::put(tx, tenant, &name, &settings, expected)
+        })
+        .await
+    }
+
+    async fn list_bundled_settings(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Vec<SetBundled>, StorageError> {
+        self.read("list settings of bundled processors", move |conn| {
+            bundled_settings::list(conn, tenant)
+        })
+        .await
+    }
+
+    async fn pipeline(&self, tenant: TenantId) -> Result<StoredPipeline, StorageError> {
         self.read("read a tenant's pipeline", move |conn| {
-            let mut pipeline = Vec::new();
+            let mut processors = Vec::new();
             for processor in list(conn, tenant)? {
                 let Some(number) = processor.current.filter(|_| processor.settings.enabled) else {
                     continue;
@@ -303,9 +326,13 @@ impl ProcessorRepository for SqliteStorage {
                     revisions::find(conn, tenant, &processor.name, number)?.ok_or_else(|| {
                         damaged("processors.current_revision", "there is no such revision")
                     })?;
-                pipeline.push((processor, revision));
+                processors.push((processor, revision));
             }
-            Ok((pipeline_version(conn, tenant)?, pipeline))
+            Ok(StoredPipeline {
+                version: pipeline_version(conn, tenant)?,
+                processors,
+                bundled: bundled_settings::list(conn, tenant)?,
+            })
         })
         .await
     }
@@ -366,7 +393,7 @@ pub(crate) fn put_settings(
     Ok(version)
 }
 
-fn pipeline_changed(tx: &mut WriteTx<'_>, tenant: TenantId) -> rusqlite::Result<()> {
+pub(crate) fn pipeline_changed(tx: &mut WriteTx<'_>, tenant: TenantId) -> rusqlite::Result<()> {
     raise_pipeline_version(tx, tenant)?;
     enqueue_tenant(tx, tenant, Lane::Bulk)?;
     Ok(())
@@ -384,7 +411,7 @@ pub(crate) fn raise_pipeline_version(
     Ok(())
 }
 
-fn pipeline_version(conn: &Connection, tenant: TenantId) -> rusqlite::Result<i64> {
+pub(crate) fn pipeline_version(conn: &Connection, tenant: TenantId) -> rusqlite::Result<i64> {
     let version = statement::one(
         conn,
         "SELECT version FROM pipelines WHERE tenant_id = ?1",

@@ -258,6 +258,13 @@ fn a_damaged_value_is_named_by_its_column() {
     damage("UPDATE processors SET settings = '{\"priority\":1}', current_revision = 7");
     let error = block_on(storage.pipeline(tenant)).unwrap_err();
     assert_eq!(column_of(error), "processors.current_revision");
+    damage("UPDATE processors SET current_revision = NULL");
+    damage(
+        "INSERT INTO bundled_settings (tenant_id, name, settings, settings_version)
+         SELECT tenant_id, 'codeowners', '{\"limits\":{}}', 1 FROM processors LIMIT 1",
+    );
+    let error = block_on(storage.pipeline(tenant)).unwrap_err();
+    assert_eq!(column_of(error), "bundled_settings.settings");
 
     damage("UPDATE tenants SET name = 'No Name'");
     let error = block_on(storage.find_tenant_by_id(tenant)).unwrap_err();

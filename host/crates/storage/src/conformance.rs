@@ -102,6 +102,7 @@ macro_rules! storage_conformance {
         $crate::storage_conformance!(@group $run, processors, [
             a_processor_is_created_once,
             settings_are_replaced_and_raise_the_pipeline_version,
+            bundled_settings_are_replaced_and_are_part_of_the_pipeline,
             a_revision_is_numbered_and_known_by_its_bytes,
             only_a_ready_revision_becomes_current,
             an_inspection_ends_once,

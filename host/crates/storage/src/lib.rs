@@ -54,8 +54,9 @@ pub use processing_state::{
     UnprocessedEntity,
 };
 pub use processors::{
-    Blob, BlobKind, BlobRepository, NewRevision, Processor, ProcessorRepository, ProcessorSettings,
-    Revision, RevisionDeleted, RevisionState, SettingsPut, UploadId,
+    Blob, BlobKind, BlobRepository, BundledSettings, NewRevision, Processor, ProcessorRepository,
+    ProcessorSettings, Revision, RevisionDeleted, RevisionState, SetBundled, SettingsPut,
+    StoredPipeline, UploadId,
 };
 pub use reads::{DueRead, ReadKey, ReadRepository, StoredOutcome, StoredRead};
 pub use runs::{INSPECTION_ATTEMPTS, NewRun, Run, RunId, RunKind, RunQueue, RunState};

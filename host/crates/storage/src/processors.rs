@@ -39,6 +39,57 @@ impl Default for ProcessorSettings {
     }
 }
 
+/// What a tenant sets on a processor that ships with the host. Its code and its limits are the operator's, so there is nothing
+/// to set of revisions, quarantine or limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct BundledSettings {
+    /// Whether it is called at all. Setting anything else turns it on too.
+    pub enabled: bool,
+    /// Overrides the descriptor's priority.
+    pub priority: Option<i32>,
+    /// Configuration, an object.
+    pub config: Option<serde_json::Value>,
+    /// Grants: `location`, `origin` or URL prefixes.
+    pub grants: Option<Vec<String>>,
+    /// Overrides the descriptor's subscription; an empty list matches every entity.
+    pub subscription: Option<Vec<Matcher>>,
+}
+
+impl Default for BundledSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            priority: None,
+            config: None,
+            grants: None,
+            subscription: None,
+        }
+    }
+}
+
+/// A bundled processor on which a tenant has set something. One that is not among a tenant's is as it ships.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetBundled {
+    /// Its name.
+    pub name: ProcessorName,
+    /// What is set.
+    pub settings: BundledSettings,
+    /// Changes with every change of the settings; above 0, which is the version of one as it ships.
+    pub settings_version: i64,
+}
+
+/// What is stored of a tenant's pipeline, all of one version.
+#[derive(Debug, Clone)]
+pub struct StoredPipeline {
+    /// Rises with every change.
+    pub version: i64,
+    /// The tenant's own processors that are enabled and have a current revision, by name.
+    pub processors: Vec<(Processor, Revision)>,
+    /// What is set on bundled ones, by name.
+    pub bundled: Vec<SetBundled>,
+}
+
 /// A processor.
 #[derive(Debug, Clone)]
 pub struct Processor {
@@ -289,11 +340,24 @@ pub trait ProcessorRepository {
         tenant: TenantId,
         name: &ProcessorName,
     ) -> Result<Option<Revision>, StorageError>;
-    /// Enabled processors with a current revision.
-    async fn pipeline(
+    /// Replaces what is set on a bundled processor and queues the tenant in lane *bulk*, if the settings still have the version
+    /// `expected`; whatever they have, if none is expected. Settings that are what they were keep their version and queue
+    /// nothing. Which names are those of bundled processors is for the caller to know; there is always one, so it is never
+    /// [`SettingsPut::NoProcessor`].
+    async fn put_bundled_settings(
         &self,
         tenant: TenantId,
-    ) -> Result<(i64, Vec<(Processor, Revision)>), StorageError>;
+        name: &ProcessorName,
+        settings: BundledSettings,
+        expected: Option<i64>,
+    ) -> Result<SettingsPut, StorageError>;
+    /// What is set on bundled processors, by name.
+    async fn list_bundled_settings(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Vec<SetBundled>, StorageError>;
+    /// Enabled processors with a current revision, and what is set on bundled ones.
+    async fn pipeline(&self, tenant: TenantId) -> Result<StoredPipeline, StorageError>;
     /// The version alone, for caches.
     async fn pipeline_version(&self, tenant: TenantId) -> Result<i64, StorageError>;
 }

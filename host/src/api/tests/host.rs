@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 
 use crate::api::tests::documented;
 use crate::api::token::new_token;
-use crate::api::{ApiParts, Edge};
+use crate::api::{ApiParts, BundledListing, Edge};
 use crate::config::Quotas;
 use crate::lifecycle::Lifecycle;
 use crate::supervisor::Wakes;
@@ -54,6 +54,25 @@ pub(super) struct Answer {
     pub(super) text: String,
 }
 
+/// One that is on by default, and one that is not and has a configuration.
+fn bundled() -> Vec<BundledListing> {
+    let listing = |name: &str, on_by_default, config_schema| BundledListing {
+        name: ProcessorName::parse(name).unwrap(),
+        digest: Digest::of(name),
+        summary: Some(format!("Is {name}.")),
+        priority: 20,
+        config_schema,
+        on_by_default,
+    };
+    let schema = json!({
+        "type": "object", "required": ["rules"], "properties": {"rules": {"type": "array"}}
+    });
+    vec![
+        listing("builtin-kinds", true, None),
+        listing("required-fields", false, Some(schema.to_string())),
+    ]
+}
+
 impl Answer {
     pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
@@ -83,7 +102,7 @@ impl Host {
             lifecycle: Arc::clone(&lifecycle),
             wakes: Wakes::default(),
             workers: None,
-            reserved_processors: vec![ProcessorName::parse("builtin-kinds").unwrap()],
+            bundled: bundled(),
             quotas: Quotas::default(),
         };
         let router = Edge::start(parts).router();

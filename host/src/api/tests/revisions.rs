@@ -277,7 +277,14 @@ async fn a_processor_that_is_off_is_in_no_pipeline() {
             .status,
         200
     );
-    let pipeline = async || host.storage.pipeline(host.tenant).await.unwrap().1.len();
+    let pipeline = async || {
+        host.storage
+            .pipeline(host.tenant)
+            .await
+            .unwrap()
+            .processors
+            .len()
+    };
     assert_eq!(pipeline().await, 1);
     for (enabled, expected) in [(false, 0), (true, 1)] {
         let settings = json!({"enabled": enabled});

@@ -1,4 +1,4 @@
-//! `greenroom processor list`: the tenant's processors, or the revisions of one.
+//! `greenroom processor list`: the tenant's processors and after them the bundled ones, or the revisions of one.
 
 use clap::Args;
 use serde_json::Value;
@@ -30,10 +30,15 @@ pub(super) fn run(screen: &Screen, flags: &ListFlags) -> anyhow::Result<Exit> {
         .unwrap_or_default();
     match &flags.name {
         None => {
-            items
+            let (bundled, own): (Vec<&Value>, Vec<&Value>) = items
                 .iter()
+                .partition(|processor| processor["bundled"].is_object());
+            own.iter()
                 .for_each(|processor| show_processor(screen, processor));
-            screen.next(if items.is_empty() {
+            bundled
+                .iter()
+                .for_each(|processor| show_bundled(screen, processor));
+            screen.next(if own.is_empty() {
                 "greenroom processor new NAME"
             } else {
                 "greenroom processor list NAME"
@@ -76,6 +81,18 @@ fn show_processor(screen: &Screen, processor: &Value) {
         (Ink::Plain, "  "),
         (Ink::Plain, &current),
         (Ink::Warn, off),
+        (Ink::Plain, "  "),
+        (ink, state),
+    ]);
+}
+
+fn show_bundled(screen: &Screen, processor: &Value) {
+    let (ink, state) = match processor["settings"]["enabled"].as_bool() {
+        Some(false) => (Ink::Dim, "bundled, off"),
+        _ => (Ink::Plain, "bundled"),
+    };
+    screen.line(&[
+        (Ink::Dim, processor["name"].as_str().unwrap_or_default()),
         (Ink::Plain, "  "),
         (ink, state),
     ]);

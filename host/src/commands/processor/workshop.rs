@@ -27,6 +27,7 @@ pub(super) struct WouldBeRejected(pub(super) String);
 pub(super) struct Workshop {
     pub(super) sandbox: Arc<Sandbox>,
     compiler: Compiler,
+    /// Those of a tenant who has set nothing.
     bundled: Vec<PipelineProcessor>,
     /// Keeps the bundled processors loaded.
     _loaded: Vec<Arc<LoadedProcessor>>,
@@ -60,7 +61,7 @@ impl Workshop {
         let compiler = Compiler::new(CompileLimits::default()).context("start the compiler")?;
         let mut loaded = Vec::new();
         let mut processors = Vec::new();
-        for processor in bundled() {
+        for processor in bundled().iter().filter(|one| one.on_by_default()) {
             let name = processor.name();
             let component = processor
                 .load(&sandbox)

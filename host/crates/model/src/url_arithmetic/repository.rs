@@ -71,6 +71,18 @@ impl Repository {
         Some(made(parts[..marker].join("/"), reference, file_path))
     }
 
+    /// The repository of the text of a URL, `None` when it is no http(s) URL or its shape is not known.
+    #[must_use]
+    pub fn of_text(url: &str) -> Option<Repository> {
+        Repository::of(&WebUrl::parse(url)?)
+    }
+
+    /// The file path as it is in the repository, percent-decoded once.
+    #[must_use]
+    pub fn decoded_file_path(&self) -> String {
+        percent_decode(&self.file_path)
+    }
+
     /// Whether a segment of the file path is `.` or `..` behind one or more percent-encodings.
     #[must_use]
     pub(super) fn has_traversal(&self) -> bool {
@@ -155,6 +167,14 @@ mod tests {
             );
         }
         assert!(Repository::of(&WebUrl::parse("https://h/c.yaml").unwrap()).is_none());
+    }
+
+    #[test]
+    fn file_paths_are_decoded_once() {
+        let found =
+            Repository::of_text("https://github.com/o/r/blob/main/a%20b/%2541.yaml").unwrap();
+        assert_eq!(found.decoded_file_path(), "a b/%41.yaml");
+        assert!(Repository::of_text("file:///o/r/blob/main/a").is_none());
     }
 
     #[test]

@@ -258,8 +258,8 @@ pub async fn a_quarantine_returns_once_and_then_holds(storage: &dyn Storage, clo
         .unwrap()
         .unwrap();
     assert_eq!(shown.revision, good, "the one that matters now");
-    let (_, pipeline) = storage.pipeline(trial.world.tenant).await.unwrap();
-    assert!(pipeline[0].0.held);
+    let stored = storage.pipeline(trial.world.tenant).await.unwrap();
+    assert!(stored.processors[0].0.held);
     // A person ends it.
     let fixed = trial.revision("fixed").await;
     trial.activate(fixed).await;
@@ -289,7 +289,7 @@ pub async fn a_processor_that_never_passed_is_taken_out(storage: &dyn Storage, c
             .pipeline(trial.world.tenant)
             .await
             .unwrap()
-            .1
+            .processors
             .is_empty()
     );
     let ran = trial.run_all(|_| Ends::Well).await;

@@ -4,8 +4,8 @@
 use super::queue::{World, claim_all, refs, worker};
 use super::{HOSTILE_TEXT, TestClock, processor_name, tenant};
 use crate::{
-    Blob, BlobKind, Lane, NewRevision, ProcessorSettings, QuarantineMode, Revision, RevisionState,
-    Storage,
+    Blob, BlobKind, BundledSettings, Lane, NewRevision, ProcessorSettings, QuarantineMode,
+    Revision, RevisionState, SetBundled, SettingsPut, Storage,
 };
 use greenroom_model::{Clock, Digest, Matcher, TenantId};
 use serde_json::json;
@@ -103,6 +103,67 @@ pub async fn settings_are_replaced_and_raise_the_pipeline_version(
     );
 }
 
+/// Set once or again, guarded by their version or not, each tenant for itself; the pipeline has them at its own version.
+pub async fn bundled_settings_are_replaced_and_are_part_of_the_pipeline(
+    storage: &dyn Storage,
+    _clock: &TestClock,
+) {
+    let (a, b) = (tenant(storage, "a").await, tenant(storage, "b").await);
+    let (name, other) = (processor_name("p"), processor_name("o"));
+    assert!(storage.list_bundled_settings(a).await.unwrap().is_empty());
+    let all = BundledSettings {
+        enabled: false,
+        priority: Some(-3),
+        config: Some(json!({"b": HOSTILE_TEXT, "a": [1, 2.5, null]})),
+        grants: Some(vec!["origin".into(), HOSTILE_TEXT.into()]),
+        subscription: Some(vec![Matcher {
+            kinds: vec![HOSTILE_TEXT.into()],
+            ..Matcher::default()
+        }]),
+    };
+    let put = async |tenant, name, settings: &BundledSettings, expected| {
+        let put = storage.put_bundled_settings(tenant, name, settings.clone(), expected);
+        put.await.unwrap()
+    };
+    // One as it ships has version 0.
+    assert_eq!(put(a, &name, &all, Some(7)).await, SettingsPut::Changed(0));
+    let SettingsPut::Put(first) = put(a, &name, &all, Some(0)).await else {
+        panic!("version 0 was expected");
+    };
+    assert!(first > 0);
+    assert_eq!(put(a, &name, &all, None).await, SettingsPut::Put(first));
+    let on = BundledSettings::default();
+    assert_eq!(
+        put(a, &name, &on, Some(0)).await,
+        SettingsPut::Changed(first)
+    );
+    let stored = storage.pipeline(a).await.unwrap();
+    assert_eq!(stored.version, first);
+    let found = SetBundled {
+        name: name.clone(),
+        settings: all,
+        settings_version: first,
+    };
+    assert_eq!(stored.bundled, [found]);
+    let SettingsPut::Put(second) = put(a, &name, &on, Some(first)).await else {
+        panic!("the first version was expected");
+    };
+    assert!(second > first);
+    put(a, &other, &on, None).await;
+    let listed = storage.list_bundled_settings(a).await.unwrap();
+    let names: Vec<_> = listed.iter().map(|set| set.name.as_str()).collect();
+    assert_eq!(names, ["o", "p"]);
+    assert_eq!(
+        (&listed[1].settings, listed[1].settings_version),
+        (&on, second)
+    );
+    // Neither another tenant's, nor a processor of its own.
+    assert!(storage.list_bundled_settings(b).await.unwrap().is_empty());
+    assert!(storage.pipeline(b).await.unwrap().bundled.is_empty());
+    assert!(storage.find_processor(a, &name).await.unwrap().is_none());
+    assert!(storage.list_processors(a).await.unwrap().is_empty());
+}
+
 /// Numbers count from 1 within the processor; the same bytes are the same revision.
 pub async fn a_revision_is_numbered_and_known_by_its_bytes(
     storage: &dyn Storage,
@@ -174,12 +235,20 @@ pub async fn only_a_ready_revision_becomes_current(storage: &dyn Storage, clock:
                 .unwrap()
         );
     }
-    assert_eq!(storage.pipeline(tenant).await.unwrap().0, before);
-    assert!(storage.pipeline(tenant).await.unwrap().1.is_empty());
+    assert_eq!(storage.pipeline(tenant).await.unwrap().version, before);
+    assert!(
+        storage
+            .pipeline(tenant)
+            .await
+            .unwrap()
+            .processors
+            .is_empty()
+    );
 
     assert!(storage.activate_revision(tenant, &name, 1).await.unwrap());
-    let (version, pipeline) = storage.pipeline(tenant).await.unwrap();
-    assert!(version > before);
+    let stored = storage.pipeline(tenant).await.unwrap();
+    assert!(stored.version > before);
+    let pipeline = stored.processors;
     assert_eq!(pipeline.len(), 1);
     assert_eq!(pipeline[0].0.current, Some(1));
     assert_eq!(pipeline[0].1.state, ready());
@@ -191,7 +260,12 @@ pub async fn only_a_ready_revision_becomes_current(storage: &dyn Storage, clock:
         .unwrap();
     assert!(storage.activate_revision(tenant, &name, 3).await.unwrap());
     assert!(storage.activate_revision(tenant, &name, 1).await.unwrap());
-    assert_eq!(storage.pipeline(tenant).await.unwrap().1[0].1.number, 1);
+    assert_eq!(
+        storage.pipeline(tenant).await.unwrap().processors[0]
+            .1
+            .number,
+        1
+    );
 
     // A processor that is off is not part of the pipeline.
     let off = ProcessorSettings {
@@ -202,7 +276,14 @@ pub async fn only_a_ready_revision_becomes_current(storage: &dyn Storage, clock:
         .put_processor_settings(tenant, &name, off)
         .await
         .unwrap();
-    assert!(storage.pipeline(tenant).await.unwrap().1.is_empty());
+    assert!(
+        storage
+            .pipeline(tenant)
+            .await
+            .unwrap()
+            .processors
+            .is_empty()
+    );
 }
 
 /// Two workers may inspect the same upload; the first verdict stands.
@@ -254,9 +335,9 @@ pub async fn deleting_a_processor_takes_its_revisions(storage: &dyn Storage, _cl
     storage.activate_revision(tenant, &name, 1).await.unwrap();
     let before = storage.pipeline_version(tenant).await.unwrap();
     assert!(storage.delete_processor(tenant, &name).await.unwrap());
-    let (version, pipeline) = storage.pipeline(tenant).await.unwrap();
-    assert!(version > before);
-    assert!(pipeline.is_empty());
+    let stored = storage.pipeline(tenant).await.unwrap();
+    assert!(stored.version > before);
+    assert!(stored.processors.is_empty());
     assert!(
         storage
             .list_revisions(tenant, &name)
@@ -388,7 +469,7 @@ pub async fn s03_a_damaged_revision_is_marked_and_healed(
     };
     assert_eq!(found.state, damaged);
     assert!(!storage.activate_revision(tenant, &name, 1).await.unwrap());
-    assert_eq!(storage.pipeline(tenant).await.unwrap().1.len(), 1);
+    assert_eq!(storage.pipeline(tenant).await.unwrap().processors.len(), 1);
     assert_eq!(
         storage.mark_damaged(tenant, &digest, None).await.unwrap(),
         1
@@ -419,7 +500,7 @@ pub async fn what_changes_the_pipeline_queues_the_tenant(storage: &dyn Storage, 
         .unwrap();
     assert!(claim_all(storage, &worker("w")).await.is_empty());
 
-    for step in 0..4 {
+    for step in 0..5 {
         match step {
             0 => {
                 let activated = storage.activate_revision(world.tenant, &name, 1);
@@ -439,6 +520,15 @@ pub async fn what_changes_the_pipeline_queues_the_tenant(storage: &dyn Storage, 
                 .put_tenant_settings(world.tenant, r#"{"a":1}"#)
                 .await
                 .unwrap(),
+            3 => {
+                let off = BundledSettings {
+                    enabled: false,
+                    ..BundledSettings::default()
+                };
+                let bundled = processor_name("bundled");
+                let put = storage.put_bundled_settings(world.tenant, &bundled, off, None);
+                assert!(matches!(put.await.unwrap(), SettingsPut::Put(_)));
+            }
             _ => assert!(storage.delete_processor(world.tenant, &name).await.unwrap()),
         }
         let claimed = claim_all(storage, &worker("w")).await;

@@ -118,8 +118,9 @@ impl<'a> Trial<'a> {
     /// The record of a run under the current revisions, as a worker makes it.
     pub async fn record_of(&self, item: &Claimed, ends: Ends, trace: Vec<TracedRead>) -> RunRecord {
         let (storage, tenant) = (self.world.storage, self.world.tenant);
-        let (_, pipeline) = storage.pipeline(tenant).await.unwrap();
-        let current: Vec<_> = pipeline
+        let stored = storage.pipeline(tenant).await.unwrap();
+        let current: Vec<_> = stored
+            .processors
             .iter()
             .filter(|(processor, _)| !processor.held)
             .map(|(processor, revision)| CallsMade {
