@@ -11,6 +11,7 @@ mod audit;
 mod auth;
 mod body;
 mod catalog;
+mod changes;
 mod component_check;
 mod error;
 mod etag;

@@ -13,7 +13,7 @@ use super::error::{ApiError, mount_end, render};
 use super::operation_doc::{Content, Doc};
 use super::routes::{Operation, Routes};
 use super::state::{ApiParts, ApiState};
-use super::{admin, catalog, index, metrics, openapi, probes, tenant_routes};
+use super::{admin, catalog, changes, index, metrics, openapi, probes, tenant_routes};
 
 /// Everything tenants and operators use, probes included. Starts the edge's tasks (following the change logs, watching
 /// storage) on the lifecycle; must be called within a tokio runtime.
@@ -22,6 +22,11 @@ pub fn router(parts: ApiParts) -> Router {
     let incoming = state.wakes.incoming.clone();
     state.lifecycle.spawn(index::follow(
         state.indexes.clone(),
+        incoming.clone(),
+        state.lifecycle.stopping(),
+    ));
+    state.lifecycle.spawn(changes::watch(
+        state.log_watch.clone(),
         incoming,
         state.lifecycle.stopping(),
     ));
@@ -45,6 +50,7 @@ pub fn operations_router(parts: ApiParts) -> Router {
 fn api_routes() -> Routes {
     catalog::routes()
         .and(tenant_routes::routes())
+        .and(changes::routes())
         .and(admin::routes())
         .and(probe_routes())
         .and(openapi::routes())

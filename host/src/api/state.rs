@@ -8,6 +8,7 @@ use greenroom_model::{Clock, ProcessorName, TenantId};
 use greenroom_storage::Storage;
 
 use super::auth::Directory;
+use super::changes::{LogWatch, StreamPlaces};
 use super::index::IndexSet;
 use super::metrics::ApiMetrics;
 use super::probes::StorageWatch;
@@ -56,6 +57,9 @@ pub(crate) struct Shared {
     pub(crate) storage_watch: Arc<StorageWatch>,
     /// `/openapi.json`, written when the router is made.
     pub(crate) openapi: OnceLock<Arc<str>>,
+    /// The change streams that are open, and what tells them of changes.
+    pub(crate) stream_places: Arc<StreamPlaces>,
+    pub(crate) log_watch: Arc<LogWatch>,
     /// Requests that wait for a run, by tenant.
     pub(crate) waiting_runs: Mutex<HashMap<TenantId, usize>>,
     /// The number of the newest mutation of each provider (h21: the later start wins).
@@ -70,6 +74,7 @@ impl ApiState {
             Arc::clone(&parts.lifecycle),
             Arc::clone(&metrics),
         );
+        let log_watch = LogWatch::new(Arc::clone(&parts.storage));
         Self(Arc::new(Shared {
             directory: Directory::new(Arc::clone(&parts.storage), Arc::clone(&parts.clock)),
             quotas: parts.quotas,
@@ -84,6 +89,8 @@ impl ApiState {
             metrics,
             storage_watch: Arc::default(),
             openapi: OnceLock::new(),
+            stream_places: Arc::default(),
+            log_watch,
             waiting_runs: Mutex::default(),
             newest_mutation: Mutex::default(),
         }))

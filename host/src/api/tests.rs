@@ -3,6 +3,7 @@
 mod access;
 mod admin;
 mod catalog;
+mod changes;
 mod documented;
 mod faults;
 mod host;

@@ -21,6 +21,7 @@ const MIGRATIONS: &[&[&str]] = &[
         include_str!("../migrations/0003_activations.sql"),
         include_str!("../migrations/0003_compilations.sql"),
     ],
+    &[include_str!("../migrations/0004_change_etags.sql")],
 ];
 
 /// The newest version this binary knows.
