@@ -42,6 +42,7 @@ mod tenant_routes;
 mod tests;
 mod token;
 mod upload;
+mod validation;
 
 pub use mutation_lines::read_mutation;
 pub use router::{operations_router, router};

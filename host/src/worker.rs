@@ -18,6 +18,7 @@ mod revision_runs;
 mod runs;
 mod sandbox_children;
 mod sealed_set;
+mod validation;
 mod worker_process;
 
 pub use artifacts::{Artifacts, BundledCode};

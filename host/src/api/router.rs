@@ -13,7 +13,7 @@ use super::error::{ApiError, mount_end, render};
 use super::operation_doc::{Content, Doc};
 use super::routes::{Operation, Routes};
 use super::state::{ApiParts, ApiState};
-use super::{admin, catalog, changes, index, metrics, openapi, probes, tenant_routes};
+use super::{admin, catalog, changes, index, metrics, openapi, probes, tenant_routes, validation};
 
 /// Everything tenants and operators use, probes included. Starts the edge's tasks (following the change logs, watching
 /// storage) on the lifecycle; must be called within a tokio runtime.
@@ -51,6 +51,7 @@ fn api_routes() -> Routes {
     catalog::routes()
         .and(tenant_routes::routes())
         .and(changes::routes())
+        .and(validation::routes())
         .and(admin::routes())
         .and(probe_routes())
         .and(openapi::routes())

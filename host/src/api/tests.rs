@@ -12,3 +12,4 @@ mod processors;
 mod revision_runs;
 mod revisions;
 mod settings;
+mod validation;
