@@ -12,6 +12,7 @@ mod auth;
 mod body;
 mod bundled;
 mod catalog;
+mod changes;
 mod component_check;
 mod error;
 mod etag;
@@ -42,6 +43,7 @@ mod tenant_routes;
 mod tests;
 mod token;
 mod upload;
+mod validation;
 
 pub use bundled::BundledListing;
 pub use mutation_lines::read_mutation;

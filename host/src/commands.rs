@@ -41,6 +41,8 @@ enum Command {
     },
     /// Write, try, upload and watch processors
     Processor(processor::ProcessorFlags),
+    /// Judge catalog files before they are merged
+    Validate(processor::validate::ValidateFlags),
     /// Compile one component from standard input; a worker does this by itself
     #[command(hide = true)]
     Compile {
@@ -63,7 +65,8 @@ enum Command {
 /// Parses the arguments and runs a subcommand.
 ///
 /// Exit codes: 0 when it did what was asked, 1 when it could not, 2 for wrong arguments (by the parser); `compile` exits
-/// with 3 for a component that is rejected, `processor` as its help says.
+/// with 3 for a component that is rejected, `processor` and `validate` as their help
+/// says.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // The first two lock themselves down before they do anything else.
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Compile { cpu_seconds } => return compile::run(*cpu_seconds),
         Command::Sandbox { threads, alone: _ } => return sandbox::run(*threads),
         Command::Processor(flags) => return processor::run(flags),
+        Command::Validate(flags) => return processor::validate::run(flags),
         Command::Serve(_) | Command::Worker { .. } => {}
     }
     let result = reject_unknown_variables()
@@ -80,7 +84,10 @@ pub fn main() -> ExitCode {
             match arguments.command {
                 Command::Serve(flags) => serve::run(&flags),
                 Command::Worker { flags, child } => worker::run(&flags, child),
-                Command::Processor(_) | Command::Compile { .. } | Command::Sandbox { .. } => Ok(()),
+                Command::Processor(_)
+                | Command::Validate(_)
+                | Command::Compile { .. }
+                | Command::Sandbox { .. } => Ok(()),
             }
         });
     match result {

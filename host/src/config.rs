@@ -12,7 +12,8 @@ mod settings;
 mod tenant;
 
 pub use environment::{
-    UnknownVariable, VARIABLES, log_filter, plain_terminal, reject_unknown_variables, token,
+    UnknownVariable, VARIABLES, in_github_actions, log_filter, plain_terminal,
+    reject_unknown_variables, token,
 };
 pub use file::ConfigFileError;
 pub use flags::{ServeFlags, WorkerFlags};

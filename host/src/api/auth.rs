@@ -44,8 +44,8 @@ impl Directory {
         }
     }
 
-    async fn token(&self, id: &str) -> Result<Option<Token>, ApiError> {
-        if let Some(token) = recall(&self.tokens, id) {
+    async fn token(&self, id: &str, believed: Duration) -> Result<Option<Token>, ApiError> {
+        if let Some(token) = recall(&self.tokens, id, believed) {
             return Ok(Some(token));
         }
         let token = self.storage.find_token(id).await?;
@@ -55,9 +55,25 @@ impl Directory {
         Ok(token)
     }
 
+    /// Whether a token that was let in still would be, as storage had it no longer than `believed` ago: for what is open
+    /// longer than a request.
+    pub(crate) async fn still_admits(
+        &self,
+        token_id: &str,
+        believed: Duration,
+    ) -> Result<bool, ApiError> {
+        let token = self.token(token_id, believed).await?;
+        Ok(token.is_some_and(|token| self.holds(&token)))
+    }
+
+    fn holds(&self, token: &Token) -> bool {
+        let expired = token.expires_at.is_some_and(|at| at <= self.clock.now());
+        !expired && token.revoked_at.is_none()
+    }
+
     /// The id of the tenant of that name.
     pub(crate) async fn tenant(&self, name: &TenantName) -> Result<Option<TenantId>, ApiError> {
-        if let Some(id) = recall(&self.tenants, name) {
+        if let Some(id) = recall(&self.tenants, name, BELIEVED) {
             return Ok(Some(id));
         }
         let found = self
@@ -97,7 +113,11 @@ impl Directory {
     }
 }
 
-fn recall<K, Q, V>(cache: &Mutex<HashMap<K, (V, Instant)>>, key: &Q) -> Option<V>
+fn recall<K, Q, V>(
+    cache: &Mutex<HashMap<K, (V, Instant)>>,
+    key: &Q,
+    believed: Duration,
+) -> Option<V>
 where
     K: std::hash::Hash + Eq + std::borrow::Borrow<Q>,
     Q: std::hash::Hash + Eq + ?Sized,
@@ -105,7 +125,7 @@ where
 {
     let cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
     let (value, since) = cache.get(key)?;
-    (since.elapsed() < BELIEVED).then(|| value.clone())
+    (since.elapsed() < believed).then(|| value.clone())
 }
 
 fn remember<K: std::hash::Hash + Eq, V>(cache: &Mutex<HashMap<K, (V, Instant)>>, key: K, value: V) {
@@ -163,15 +183,12 @@ async fn authenticate(parts: &Parts, state: &ApiState) -> Result<Actor, ApiError
         _ => return Err(ApiError::unauthenticated("Missing credentials")),
     };
     let (id, secret) = token::parse(credential).ok_or_else(illegal)?;
-    let found = state.directory.token(id).await?;
+    let found = state.directory.token(id, BELIEVED).await?;
     // An unknown id costs what a wrong secret costs (i07).
     let expected = found.as_ref().map_or([0; 32], |token| token.secret_hash);
     let equal: bool = token::hash(secret).ct_eq(&expected).into();
     let token = found.filter(|_| equal).ok_or_else(illegal)?;
-    let expired = token
-        .expires_at
-        .is_some_and(|at| at <= state.directory.clock.now());
-    if expired || token.revoked_at.is_some() {
+    if !state.directory.holds(&token) {
         return Err(illegal());
     }
     let remote = parts

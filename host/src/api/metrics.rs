@@ -40,6 +40,8 @@ pub(crate) struct ApiMetrics {
     indexes: Gauge,
     index_bytes: Gauge,
     indexed_entities: Gauge,
+    /// Change streams that are open.
+    pub(crate) change_streams: Gauge,
     worker_restarts: Gauge<u64, AtomicU64>,
     sandbox_restarts: Family<EndLabels, Gauge<u64, AtomicU64>>,
 }
@@ -52,6 +54,7 @@ impl ApiMetrics {
         let indexes = Gauge::default();
         let index_bytes = Gauge::default();
         let indexed_entities = Gauge::default();
+        let change_streams = Gauge::default();
         let worker_restarts = Gauge::default();
         let sandbox_restarts = Family::default();
         registry.register("http_requests", "Requests answered", requests.clone());
@@ -65,6 +68,11 @@ impl ApiMetrics {
             "index_entities",
             "Entities in the read indexes",
             indexed_entities.clone(),
+        );
+        registry.register(
+            "change_streams",
+            "Change streams that are open",
+            change_streams.clone(),
         );
         registry.register(
             "worker_restarts",
@@ -82,6 +90,7 @@ impl ApiMetrics {
             indexes,
             index_bytes,
             indexed_entities,
+            change_streams,
             worker_restarts,
             sandbox_restarts,
         })

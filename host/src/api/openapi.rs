@@ -137,6 +137,7 @@ fn tag(path: &str) -> &'static str {
         ["", "tenants", "{tenant}", "processors", ..] => "processors",
         ["", "tenants", "{tenant}", "processing", ..] => "processing",
         ["", "tenants", "{tenant}", "providers", ..] => "providers",
+        ["", "tenants", "{tenant}", "changes", ..] => "changes",
         ["", "tenants", "{tenant}", ..] => "runs",
         ["", "admin", ..] => "admin",
         _ => "operations",
@@ -252,6 +253,11 @@ fn content(content: Content) -> Value {
     match content {
         Content::Json(schema) | Content::OptionalJson(schema) => {
             json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}})
+        }
+        Content::JsonOrEvents(schema) => {
+            let mut both = content(Content::Json(schema));
+            both["text/event-stream"] = json!({});
+            both
         }
         Content::Media(media_type) => json!({media_type: {}}),
     }

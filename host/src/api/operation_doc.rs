@@ -47,6 +47,8 @@ pub(crate) enum Content {
     Json(&'static str),
     /// The same, but it may be left out.
     OptionalJson(&'static str),
+    /// JSON of this schema, or a stream of server-sent events, as the request accepts.
+    JsonOrEvents(&'static str),
     /// Anything of this media type.
     Media(&'static str),
 }

@@ -13,7 +13,7 @@ use super::error::{ApiError, mount_end, render};
 use super::operation_doc::{Content, Doc};
 use super::routes::{Operation, Routes};
 use super::state::{ApiParts, ApiState};
-use super::{admin, catalog, index, metrics, openapi, probes, tenant_routes};
+use super::{admin, catalog, changes, index, metrics, openapi, probes, tenant_routes, validation};
 
 /// The edge of a process, running: what one listener counts and watches, the other shows.
 pub struct Edge {
@@ -32,6 +32,11 @@ impl Edge {
         );
         state.lifecycle.spawn(index::follow(
             state.indexes.clone(),
+            state.wakes.incoming.clone(),
+            state.lifecycle.stopping(),
+        ));
+        state.lifecycle.spawn(changes::watch(
+            state.log_watch.clone(),
             state.wakes.incoming.clone(),
             state.lifecycle.stopping(),
         ));
@@ -55,6 +60,8 @@ impl Edge {
 fn api_routes() -> Routes {
     catalog::routes()
         .and(tenant_routes::routes())
+        .and(changes::routes())
+        .and(validation::routes())
         .and(admin::routes())
         .and(probe_routes())
         .and(openapi::routes())

@@ -6,9 +6,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use greenroom_model::{
-    CallLimits, Matcher, ProcessorName, TenantId, check_subscription,
-};
+use greenroom_model::{CallLimits, Matcher, ProcessorName, TenantId, check_subscription};
 use greenroom_storage::{Processor, ProcessorSettings, Revision, RevisionState, SettingsPut};
 use http::StatusCode;
 use serde_json::{Map, Value, json};

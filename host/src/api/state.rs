@@ -9,6 +9,7 @@ use greenroom_storage::Storage;
 
 use super::auth::Directory;
 use super::bundled::BundledListing;
+use super::changes::{LogWatch, StreamPlaces};
 use super::index::IndexSet;
 use super::metrics::ApiMetrics;
 use super::probes::StorageWatch;
@@ -59,6 +60,9 @@ pub(crate) struct Shared {
     pub(crate) openapi: Arc<str>,
     /// The same below the catalog's mount.
     pub(crate) catalog_openapi: Arc<str>,
+    /// The change streams that are open, and what tells them of changes.
+    pub(crate) stream_places: Arc<StreamPlaces>,
+    pub(crate) log_watch: Arc<LogWatch>,
     /// Requests that wait for a run, by tenant.
     pub(crate) waiting_runs: Mutex<HashMap<TenantId, usize>>,
     /// The number of the newest mutation of each provider (h21: the later start wins).
@@ -73,6 +77,7 @@ impl ApiState {
             Arc::clone(&parts.lifecycle),
             Arc::clone(&metrics),
         );
+        let log_watch = LogWatch::new(Arc::clone(&parts.storage));
         Self(Arc::new(Shared {
             directory: Directory::new(Arc::clone(&parts.storage), Arc::clone(&parts.clock)),
             quotas: parts.quotas,
@@ -88,6 +93,8 @@ impl ApiState {
             storage_watch: Arc::default(),
             openapi,
             catalog_openapi,
+            stream_places: Arc::default(),
+            log_watch,
             waiting_runs: Mutex::default(),
             newest_mutation: Mutex::default(),
         }))

@@ -33,6 +33,7 @@ mod screen;
 mod sdk;
 mod template;
 mod test;
+pub(super) mod validate;
 mod watch;
 mod workshop;
 

@@ -18,7 +18,10 @@ pub const VARIABLES: [(&str, &str); 11] = [
     ("GREENROOM_URL", "--host"),
     ("GREENROOM_TENANT", "--tenant"),
     ("GREENROOM_TOKEN_FILE", "--token-file"),
-    ("GREENROOM_TOKEN", "the token of `greenroom processor`"),
+    (
+        "GREENROOM_TOKEN",
+        "the token of `greenroom processor` and `greenroom validate`",
+    ),
 ];
 
 /// A variable that no flag has.
@@ -82,4 +85,14 @@ pub fn plain_terminal() -> bool {
     )]
     let (no_color, term) = (std::env::var_os("NO_COLOR"), std::env::var_os("TERM"));
     no_color.is_some_and(|value| !value.is_empty()) || term.is_some_and(|term| term == "dumb")
+}
+
+/// Whether this is a job of GitHub Actions, whose log takes annotations.
+pub fn in_github_actions() -> bool {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "config is where the environment is read"
+    )]
+    let actions = std::env::var_os("GITHUB_ACTIONS");
+    actions.is_some_and(|value| value == "true")
 }

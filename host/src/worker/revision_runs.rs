@@ -44,12 +44,12 @@ struct PreviewRequest {
 }
 
 /// Why there is no result, for the one who asked.
-fn refused(name: &str, message: impl Into<String>) -> Value {
+pub(super) fn refused(name: &str, message: impl Into<String>) -> Value {
     json!({"refused": {"name": name, "message": message.into()}})
 }
 
 /// The result, unless it is too large to be kept.
-fn bounded(result: Value) -> Value {
+pub(super) fn bounded(result: Value) -> Value {
     let bytes = result.to_string().len();
     if bytes <= MAX_RESULT_BYTES {
         return result;
@@ -57,7 +57,7 @@ fn bounded(result: Value) -> Value {
     refused(
         "InputError",
         format!(
-            "the result has {bytes} bytes; at most {MAX_RESULT_BYTES} are kept, try a smaller entity"
+            "the result has {bytes} bytes; at most {MAX_RESULT_BYTES} are kept, ask for less at a time"
         ),
     )
 }
@@ -175,7 +175,7 @@ impl RunLoop {
     }
 
     /// Whether somebody still wants the run. Storage that does not answer is no reason to stop.
-    async fn is_wanted(&self, run: &Run) -> bool {
+    pub(super) async fn is_wanted(&self, run: &Run) -> bool {
         match self.storage.find_run(run.tenant, &run.id).await {
             Ok(found) => found.is_some_and(|run| run.state == RunState::Running),
             Err(_) => true,

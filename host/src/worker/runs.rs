@@ -105,6 +105,7 @@ impl RunLoop {
             RunKind::InspectRevision => Err("an inspection among other runs".to_owned()),
             RunKind::DryRunRevision => self.dry_run_revision(&run).await,
             RunKind::PreviewRevision => self.preview_revision(&run).await,
+            RunKind::ValidateDocuments => self.validate_documents(&run).await,
         };
         let result = result.unwrap_or_else(|reason| {
             warn!(

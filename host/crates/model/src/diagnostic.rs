@@ -10,6 +10,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Position;
+
 /// How bad a diagnostic is; only `Error` makes a run not ok.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -145,6 +147,9 @@ pub struct Diagnostic {
     /// The location or ref it is about, when not the entity itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// The place in a catalog file, where a reader of such files said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
 }
 
 impl Diagnostic {
@@ -171,6 +176,7 @@ impl Diagnostic {
             name: name.into(),
             cause: None,
             target: None,
+            position: None,
         }
     }
 
@@ -199,6 +205,13 @@ impl Diagnostic {
     #[must_use]
     pub fn about(mut self, target: impl Into<String>) -> Diagnostic {
         self.target = Some(target.into());
+        self
+    }
+
+    /// The same, at a place in a file.
+    #[must_use]
+    pub fn at(mut self, position: Position) -> Diagnostic {
+        self.position = Some(position);
         self
     }
 

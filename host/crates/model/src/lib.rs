@@ -15,12 +15,14 @@ mod entity;
 mod entity_ref;
 mod envelope;
 pub mod filter;
+mod given_files;
 mod ids;
 mod limits;
 pub mod location;
 mod location_ref;
 mod matcher;
 pub mod policy;
+mod position;
 mod relation;
 pub mod rules;
 pub mod terms;
@@ -34,6 +36,7 @@ pub use digest::{Digest, DigestError};
 pub use entity::Entity;
 pub use entity_ref::{DEFAULT_NAMESPACE, EntityRef, RefError};
 pub use envelope::{EnvelopeError, MAX_DEPTH};
+pub use given_files::{GivenFile, GivenFiles, NOWHERE, PathError};
 pub use ids::{EntityUid, MAX_NAME_CHARS, NameError, ProcessorName, TenantId, TenantName};
 pub use limits::{CallLimits, ENGINE_CEILING, LimitError, PartialLimitError, WASM_STACK_BYTES};
 pub use location_ref::{LocationRef, LocationRefError, is_script_url};
@@ -41,5 +44,6 @@ pub use matcher::{
     MAX_MATCHER_VALUE_BYTES, MAX_MATCHER_VALUES, Matcher, SubscriptionError, check_matcher_values,
     check_subscription,
 };
+pub use position::Position;
 pub use relation::{Presence, Relation};
 pub use trimming::trim;

@@ -4,7 +4,9 @@
 //! with one emission is a diagnostic about that emission and never hides the others.
 
 use greenroom_model::location::generated;
-use greenroom_model::{Diagnostic, Entity, EntityRef, LocationRef, Relation, annotations};
+use greenroom_model::{
+    Diagnostic, Entity, EntityRef, LocationRef, Position, Relation, annotations,
+};
 use greenroom_sandbox::{Emission, LocationKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -57,7 +59,7 @@ impl Collected {
                 value,
                 location,
                 location_key,
-                position: _,
+                position,
             } => {
                 let location = location.unwrap_or_else(|| emitter.location.clone());
                 allowed_type(&location, emitter)?;
@@ -66,7 +68,12 @@ impl Collected {
                     LocationKey::None => None,
                     LocationKey::Key(key) => Some(key),
                 };
-                self.child(value, &location, key, emitter)
+                let child = child(value, &location, key, position, emitter);
+                let added = child.and_then(|child| self.keep(child, emitter, &location));
+                added.map_err(|wrong| match position {
+                    Some(position) => wrong.at(position),
+                    None => wrong,
+                })
             }
             Emission::Location { location, presence } => {
                 allowed_type(&location, emitter)?;
@@ -76,8 +83,13 @@ impl Collected {
                             .about(location.to_string())
                     },
                 )?;
-                let key = Some(emitter.own_location.to_string());
-                self.keep(entity, key, emitter, emitter.own_location)
+                let child = EmittedChild {
+                    entity_ref: entity.entity_ref(),
+                    entity,
+                    location_key: Some(emitter.own_location.to_string()),
+                    position: None,
+                };
+                self.keep(child, emitter, emitter.own_location)
             }
             Emission::Relation {
                 source,
@@ -94,40 +106,21 @@ impl Collected {
         }
     }
 
-    fn child(
-        &mut self,
-        value: Map<String, Value>,
-        location: &LocationRef,
-        key: Option<String>,
-        emitter: &Emitter<'_>,
-    ) -> Result<(), Diagnostic> {
-        let mut entity = Entity::from_value(Value::Object(value)).map_err(|error| {
-            Diagnostic::error(error.name(), error.to_string()).about(location.to_string())
-        })?;
-        entity.set_annotation(annotations::MANAGED_BY_LOCATION, location.to_string());
-        entity.set_annotation(
-            annotations::MANAGED_BY_ORIGIN_LOCATION,
-            emitter.origin.to_string(),
-        );
-        self.keep(entity, key, emitter, location)
-    }
-
     fn keep(
         &mut self,
-        entity: Entity,
-        location_key: Option<String>,
+        child: EmittedChild,
         emitter: &Emitter<'_>,
         location: &LocationRef,
     ) -> Result<(), Diagnostic> {
-        let entity_ref = entity.entity_ref();
-        if entity_ref == *emitter.entity_ref {
+        let entity_ref = &child.entity_ref;
+        if entity_ref == emitter.entity_ref {
             return Err(Diagnostic::warning(
                 "InputError",
                 format!("`{entity_ref}` was emitted by itself and ignored"),
             )
             .about(location.to_string()));
         }
-        if !emitter.pipeline.rules.allows(&entity, emitter.origin) {
+        if !emitter.pipeline.rules.allows(&child.entity, emitter.origin) {
             return Err(Diagnostic::error(
                 "NotAllowedError",
                 format!(
@@ -138,20 +131,41 @@ impl Collected {
             )
             .about(location.to_string()));
         }
-        if !self.seen.insert((entity_ref.clone(), location_key.clone())) {
+        let key = (entity_ref.clone(), child.location_key.clone());
+        if !self.seen.insert(key) {
             return Err(Diagnostic::warning(
                 "ConflictError",
                 format!("`{entity_ref}` is emitted twice from {location}: the first one is kept"),
             )
             .about(location.to_string()));
         }
-        self.children.push(EmittedChild {
-            entity_ref,
-            entity,
-            location_key,
-        });
+        self.children.push(child);
         Ok(())
     }
+}
+
+/// An emitted entity with its managed-by annotations forced.
+fn child(
+    value: Map<String, Value>,
+    location: &LocationRef,
+    location_key: Option<String>,
+    position: Option<Position>,
+    emitter: &Emitter<'_>,
+) -> Result<EmittedChild, Diagnostic> {
+    let mut entity = Entity::from_value(Value::Object(value)).map_err(|error| {
+        Diagnostic::error(error.name(), error.to_string()).about(location.to_string())
+    })?;
+    entity.set_annotation(annotations::MANAGED_BY_LOCATION, location.to_string());
+    entity.set_annotation(
+        annotations::MANAGED_BY_ORIGIN_LOCATION,
+        emitter.origin.to_string(),
+    );
+    Ok(EmittedChild {
+        entity_ref: entity.entity_ref(),
+        entity,
+        location_key,
+        position,
+    })
 }
 
 /// `file` locations come only from the operator's configuration or from a `file` Location (DESIGN §3.4).

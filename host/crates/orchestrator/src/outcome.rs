@@ -1,6 +1,8 @@
 //! What a finished run says. Everything the worker records comes from here; nothing is applied yet.
 
-use greenroom_model::{Diagnostic, Digest, Entity, EntityRef, ProcessorName, Relation, Stage};
+use greenroom_model::{
+    Diagnostic, Digest, Entity, EntityRef, Position, ProcessorName, Relation, Stage,
+};
 use greenroom_sandbox::{CallLimits, CallReport, GuestFault, RecordedCall, StageCall, Want};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -70,6 +72,9 @@ pub struct EmittedChild {
     pub entity: Entity,
     /// Who owns it (ref §2.3).
     pub location_key: Option<String>,
+    /// Where it stands in the file it was read from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
 }
 
 /// A call that faulted.

@@ -367,9 +367,10 @@ pub(crate) fn guest_diagnostic(
         Level::Warning => "Warning",
         Level::Info => "Info",
     };
-    let diagnostic = Diagnostic::new(said.level, name, said.message)
+    let mut diagnostic = Diagnostic::new(said.level, name, said.message)
         .at_stage(stage)
         .from_processor(processor.name.as_str());
+    diagnostic.position = said.position;
     let place = said
         .position
         .map(|at| format!("line {}, column {}", at.line, at.column));

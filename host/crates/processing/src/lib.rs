@@ -24,6 +24,7 @@ mod run;
 mod settings;
 mod stitch;
 mod stitcher;
+mod validation;
 
 pub use analyze::{Analysis, analyze_location};
 pub use canary::start_canaries;
@@ -41,3 +42,7 @@ pub use run::process;
 pub use settings::{CatalogSettings, FaultSettings, IntegrationSettings, TenantConfig};
 pub use stitch::stitch;
 pub use stitcher::stitch_batch;
+pub use validation::{
+    CatalogChange, DocumentOutcome, MAX_BATCH_DOCUMENTS, ValidatedDocument, ValidationReport,
+    ValidationSummary, validate_documents,
+};

@@ -79,6 +79,19 @@ pub enum Instead {
 }
 
 impl TenantPipeline {
+    /// A pipeline of no tenant, for runs that write nothing in a process without a catalog.
+    pub fn of_nobody(pipeline: Pipeline) -> Self {
+        Self {
+            tenant: TenantId(0),
+            pipeline,
+            grants: HashMap::new(),
+            held: Vec::new(),
+            config: TenantConfig::default(),
+            secret: [0; 32],
+            version: (0, 0),
+        }
+    }
+
     /// The processor that keeps an unprocessed entity from being run, if one does.
     pub fn held_for(&self, entity: &Entity) -> Option<&ProcessorName> {
         let holds = self.held.iter().find(|held| held.matches(entity));

@@ -4,7 +4,7 @@
 //! the guest's bytes (c14). Not checked here: whether an emitted object is an entity, relation refs
 //! and types, catalog rules; those concern one emission each and belong to the orchestrator.
 
-use greenroom_model::{Entity, Level, LocationRef, Presence};
+use greenroom_model::{Entity, Level, LocationRef, Position, Presence};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -103,17 +103,6 @@ pub enum LocationKey {
     None,
     /// This key.
     Key(String),
-}
-
-/// A place in a source document; lines and columns from 1, documents from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Position {
-    /// Index of the document within its YAML stream.
-    pub document: u32,
-    /// Line within the stream.
-    pub line: u32,
-    /// Column in characters.
-    pub column: u32,
 }
 
 /// What a guest tells the owner of an entity. At most 4 KiB of message.

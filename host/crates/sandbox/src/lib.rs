@@ -50,7 +50,7 @@ mod slots;
 mod stopwatch;
 mod ticker;
 
-pub use answer::{Emission, GuestDiagnostic, LocationKey, Position, Processed, StageAnswer};
+pub use answer::{Emission, GuestDiagnostic, LocationKey, Processed, StageAnswer};
 pub use artifact::{Artifact, ArtifactError, ArtifactKey};
 pub use compile::{CompileError, CompileLimits, Compiler, compile};
 pub use debug_sections::without_debug_sections;
@@ -59,8 +59,10 @@ pub use engine::{CONFIG_REVISION, EngineUse, WASMTIME_VERSION, new_engine};
 pub use error::SandboxError;
 pub use fault::{FaultKind, Frame, GuestFault, ProcessingError};
 pub use inspect::check_start;
-// Plain data that the API checks settings with, so it lives where everybody can see it.
-pub use greenroom_model::{CallLimits, ENGINE_CEILING, LimitError, Matcher, WASM_STACK_BYTES};
+// Plain data that the API checks settings with or shows, so it lives where everybody can see it.
+pub use greenroom_model::{
+    CallLimits, ENGINE_CEILING, LimitError, Matcher, Position, WASM_STACK_BYTES,
+};
 pub use loaded::{LoadedProcessor, Scope};
 pub use pool_use::PoolUse;
 pub use port::CallProcessor;

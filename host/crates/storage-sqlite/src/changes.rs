@@ -53,7 +53,7 @@ impl ChangeLog for SqliteStorage {
             }
             statement::all(
                 conn,
-                "SELECT seq, kind, entity_ref, entity_id, at FROM changes
+                "SELECT seq, kind, entity_ref, entity_id, at, etag FROM changes
                  WHERE tenant_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
                 params![tenant.0, stored(after), limit],
                 read_change,
@@ -95,6 +95,7 @@ fn read_change(row: &Row<'_>) -> rusqlite::Result<Change> {
         entity_ref: entity_ref(row, 2, "changes.entity_ref")?,
         uid: uid(row, 3, "changes.entity_id")?,
         at: timestamp(row, 4, "changes.at")?,
+        etag: value(row, 5, "changes.etag")?,
     })
 }
 
@@ -106,17 +107,18 @@ mod tests {
     use greenroom_storage::Maintenance;
     use greenroom_storage::conformance::tenant;
 
-    use crate::log::append_change;
+    use crate::log::{LogEntry, append_change};
     use crate::sqlite_storage::tests::{block_on, new_storage};
 
     async fn append(storage: &SqliteStorage, tenant: TenantId, count: usize) -> u64 {
         let entity_ref = EntityRef::parse("component:default/a").unwrap();
         let uid = EntityUid::new("u");
+        let entry = LogEntry::Upsert("e".to_owned());
         storage
             .write("append", move |tx| {
                 let mut last = 0;
                 for _ in 0..count {
-                    last = append_change(tx, tenant, ChangeKind::Upsert, &entity_ref, &uid)?;
+                    last = append_change(tx, tenant, &entry, &entity_ref, &uid)?;
                 }
                 Ok(last)
             })
@@ -171,7 +173,7 @@ mod tests {
             let entity_ref = EntityRef::parse("component:default/a").unwrap();
             let failed = storage
                 .write::<(), _>("fail", move |tx| {
-                    append_change(tx, a, ChangeKind::Delete, &entity_ref, &uid)?;
+                    append_change(tx, a, &LogEntry::Delete, &entity_ref, &uid)?;
                     Err(rusqlite::Error::QueryReturnedNoRows)
                 })
                 .await;

@@ -3,7 +3,6 @@
 //! The number comes from `tenant_seq`, taken last in a transaction that covers one tenant (design note I5).
 
 use greenroom_model::{EntityRef, EntityUid, TenantId};
-use greenroom_storage::ChangeKind;
 use rusqlite::{Connection, params};
 
 use crate::damage::unsigned;
@@ -31,11 +30,20 @@ pub(crate) fn last_seq(conn: &Connection, tenant: TenantId) -> rusqlite::Result<
     Ok(seq.unwrap_or(0))
 }
 
+/// What is appended.
+#[derive(Debug, Clone)]
+pub(crate) enum LogEntry {
+    /// Served, with this etag.
+    Upsert(String),
+    /// No longer served.
+    Delete,
+}
+
 /// Appends a change and answers its number. Nothing is written, and 0 answered, for a tenant that is gone.
 pub(crate) fn append_change(
     tx: &mut WriteTx<'_>,
     tenant: TenantId,
-    kind: ChangeKind,
+    what: &LogEntry,
     entity_ref: &EntityRef,
     uid: &EntityUid,
 ) -> rusqlite::Result<u64> {
@@ -43,24 +51,21 @@ pub(crate) fn append_change(
         return Ok(0);
     };
     let at = tx.now_ms();
+    let (kind, etag) = match what {
+        LogEntry::Upsert(etag) => ("upsert", Some(etag)),
+        LogEntry::Delete => ("delete", None),
+    };
     tx.run(
-        "INSERT INTO changes (tenant_id, seq, kind, entity_ref, entity_id, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO changes (tenant_id, seq, kind, entity_ref, entity_id, at, etag) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
             tenant.0,
             crate::damage::stored(seq),
-            kind_text(kind),
+            kind,
             entity_ref.as_str(),
             uid.as_str(),
-            at
+            at,
+            etag
         ],
     )?;
     Ok(seq)
-}
-
-/// The stored word of a kind.
-pub(crate) fn kind_text(kind: ChangeKind) -> &'static str {
-    match kind {
-        ChangeKind::Upsert => "upsert",
-        ChangeKind::Delete => "delete",
-    }
 }

@@ -24,6 +24,7 @@ const MIGRATIONS: &[&[&str]] = &[
     &[
         include_str!("../migrations/0004_scheduled_tasks.sql"),
         include_str!("../migrations/0004_bundled_settings.sql"),
+        include_str!("../migrations/0004_change_etags.sql"),
     ],
 ];
 

@@ -225,6 +225,7 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
             "inspect-revision" => RunKind::InspectRevision,
             "dry-run-revision" => RunKind::DryRunRevision,
             "preview-revision" => RunKind::PreviewRevision,
+            "validate-documents" => RunKind::ValidateDocuments,
             other => return Err(damaged("runs.kind", format!("`{other}` is no kind"))),
         },
         state: match state.as_str() {
@@ -248,5 +249,6 @@ pub(crate) fn kind_text(kind: RunKind) -> &'static str {
         RunKind::InspectRevision => "inspect-revision",
         RunKind::DryRunRevision => "dry-run-revision",
         RunKind::PreviewRevision => "preview-revision",
+        RunKind::ValidateDocuments => "validate-documents",
     }
 }

@@ -7,15 +7,13 @@ mod input;
 
 use async_trait::async_trait;
 use greenroom_model::{EntityRef, TenantId};
-use greenroom_storage::{
-    ChangeKind, FinalEntity, StitchInput, StitchQueue, Stitched, StorageError,
-};
+use greenroom_storage::{FinalEntity, StitchInput, StitchQueue, Stitched, StorageError};
 use rusqlite::params;
 
 use crate::SqliteStorage;
 use crate::damage::{tenant_id, uid, unsigned, value};
 use crate::entities::stored_ref;
-use crate::log::{append_change, last_seq};
+use crate::log::{LogEntry, append_change, last_seq};
 use crate::statement;
 use crate::writer::WriteTx;
 
@@ -82,8 +80,8 @@ impl StitchQueue for SqliteStorage {
                     changes.push(change);
                 }
             }
-            for (kind, entity_ref, uid) in &changes {
-                append_change(tx, tenant, *kind, entity_ref, uid)?;
+            for (entry, entity_ref, uid) in &changes {
+                append_change(tx, tenant, entry, entity_ref, uid)?;
             }
             last_seq(tx, tenant)
         })
@@ -134,7 +132,7 @@ fn take(tx: &mut WriteTx<'_>, limit: u32) -> rusqlite::Result<(TenantId, Vec<(En
     Ok((tenant, taken))
 }
 
-type Logged = (ChangeKind, EntityRef, greenroom_model::EntityUid);
+type Logged = (LogEntry, EntityRef, greenroom_model::EntityUid);
 
 /// Writes one result if its ticket still holds; answers the change to log.
 fn record_one(
@@ -160,7 +158,7 @@ fn record_one(
         Stitched::Changed(entity) => {
             serve(tx, input.tenant, entity)?;
             Ok(Some((
-                ChangeKind::Upsert,
+                LogEntry::Upsert(entity.etag.clone()),
                 entity.entity_ref.clone(),
                 entity.uid.clone(),
             )))
@@ -173,7 +171,7 @@ fn record_one(
                 params![input.tenant.0, input.entity_ref.as_str()],
                 |row| uid(row, 0, "final_entities.entity_id"),
             )?;
-            Ok(stale.map(|uid| (ChangeKind::Delete, input.entity_ref.clone(), uid)))
+            Ok(stale.map(|uid| (LogEntry::Delete, input.entity_ref.clone(), uid)))
         }
     }
 }

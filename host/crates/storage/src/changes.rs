@@ -25,6 +25,7 @@ pub enum ChangeKind {
 
 /// One change of one final entity.
 #[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Change {
     /// Its number in the tenant's log.
     pub seq: u64,
@@ -34,6 +35,8 @@ pub struct Change {
     pub entity_ref: EntityRef,
     /// Its uid.
     pub uid: EntityUid,
+    /// The etag it was then served with; none where it is no longer served, or was logged before etags were.
+    pub etag: Option<String>,
     /// When it was committed.
     pub at: Timestamp,
 }

@@ -24,6 +24,8 @@ pub enum RunKind {
     DryRunRevision,
     /// Compare a revision with the current one over live entities, writing nothing (`POST …/processors/{name}/preview`).
     PreviewRevision,
+    /// Process a batch of catalog files, writing nothing, and compare with what is served (`POST …/validate`).
+    ValidateDocuments,
 }
 
 /// How often an inspection is tried that fails through us, or whose worker dies.

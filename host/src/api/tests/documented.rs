@@ -74,7 +74,8 @@ pub(super) fn check(method: &str, path: &str, answer: &Answer) {
                 "{id}: {media_type:?}"
             );
         }
-        Some(Content::Json(name) | Content::OptionalJson(name)) => {
+        Some(Content::JsonOrEvents(_)) if media_type == Some("text/event-stream") => {}
+        Some(Content::Json(name) | Content::OptionalJson(name) | Content::JsonOrEvents(name)) => {
             assert!(
                 media_type.is_some_and(|have| have.starts_with("application/json")),
                 "{id}: {media_type:?}"

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
@@ -26,21 +27,36 @@ use crate::config::Quotas;
 use crate::lifecycle::Lifecycle;
 use crate::supervisor::Wakes;
 
-struct FixedClock;
+/// A clock that stands until it is moved.
+pub(super) struct HostClock(AtomicI64);
 
-impl Clock for FixedClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(1_800_000_000_000)
+impl HostClock {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(1_800_000_000_000)))
+    }
+
+    pub(super) fn advance(&self, milliseconds: i64) {
+        self.0.fetch_add(milliseconds, Ordering::Relaxed);
     }
 }
+
+impl Clock for HostClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// Tasks that the router starts and that end with the process.
+pub(super) const ROUTER_TASKS: usize = 3;
 
 /// A host without workers, with tenants `a` and `b`.
 pub(super) struct Host {
     router: Router,
     pub(super) storage: Arc<dyn Storage>,
+    pub(super) clock: Arc<HostClock>,
     pub(super) tenant: TenantId,
     pub(super) tenant_b: TenantId,
-    lifecycle: Arc<Lifecycle>,
+    pub(super) lifecycle: Arc<Lifecycle>,
     pub(super) operator: String,
     _directory: TempDir,
 }
@@ -82,7 +98,8 @@ impl Answer {
 impl Host {
     pub(super) async fn new() -> Self {
         let directory = TempDir::new().unwrap();
-        let storage = open(directory.path());
+        let clock = HostClock::new();
+        let storage = open(directory.path(), &clock);
         let tenant = storage
             .create_tenant(new_tenant("a"))
             .await
@@ -98,7 +115,7 @@ impl Host {
         let lifecycle = Lifecycle::new();
         let parts = ApiParts {
             storage: Arc::clone(&storage),
-            clock: Arc::new(FixedClock),
+            clock: clock.clone(),
             lifecycle: Arc::clone(&lifecycle),
             wakes: Wakes::default(),
             workers: None,
@@ -109,6 +126,7 @@ impl Host {
         let mut host = Self {
             router,
             storage,
+            clock,
             tenant,
             tenant_b,
             lifecycle,
@@ -142,8 +160,13 @@ impl Host {
         answer
     }
 
+    /// An answer whose body may never end.
+    pub(super) async fn begin(&self, request: Request<Body>) -> Response<Body> {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     async fn send_unchecked(&self, request: Request<Body>) -> Answer {
-        let response: Response<Body> = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.begin(request).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         Answer {
@@ -242,9 +265,9 @@ impl Host {
         assert_eq!(answer.status, 200, "{}", answer.text);
     }
 
-    /// Waits until what requests left behind is cleared away: only the two tasks of the router itself are left.
+    /// Waits until what requests left behind is cleared away: only the three tasks of the router itself are left.
     pub(super) async fn quiet(&self) {
-        while self.lifecycle.tasks() > 2 {
+        while self.lifecycle.tasks() > ROUTER_TASKS {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
@@ -344,11 +367,11 @@ fn stitched(input: &StitchInput) -> Stitched {
     })
 }
 
-fn open(directory: &Path) -> Arc<dyn Storage> {
-    Arc::new(SqliteStorage::open(&directory.join("db"), Arc::new(FixedClock)).unwrap())
+fn open(directory: &Path, clock: &Arc<HostClock>) -> Arc<dyn Storage> {
+    Arc::new(SqliteStorage::open(&directory.join("db"), clock.clone()).unwrap())
 }
 
-fn new_tenant(name: &str) -> NewTenant {
+pub(super) fn new_tenant(name: &str) -> NewTenant {
     NewTenant {
         name: TenantName::parse(name).unwrap(),
         secret: [0; 32],

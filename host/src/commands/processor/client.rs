@@ -56,6 +56,17 @@ pub(super) enum HostError {
     },
 }
 
+impl HostError {
+    /// A run that the host began and did not bring to a result.
+    pub(super) fn refused(reason: &str) -> HostError {
+        HostError::Refused {
+            status: 202,
+            message: reason.to_owned(),
+            hint: "",
+        }
+    }
+}
+
 /// A host as one tenant and actor.
 pub(super) struct HostClient {
     http: Client,

@@ -1,13 +1,13 @@
 //! Deleting an entity's row with everything that hangs on it, and by uid (ref §5.5).
 
 use greenroom_model::{EntityRef, EntityUid, TenantId};
-use greenroom_storage::{ChangeKind, Deleted};
+use greenroom_storage::Deleted;
 use rusqlite::params;
 
 use crate::children::{conflicts, edges};
 use crate::damage::value;
 use crate::entities::stored_ref;
-use crate::log::{append_change, last_seq};
+use crate::log::{LogEntry, append_change, last_seq};
 use crate::orphans;
 use crate::statement;
 use crate::stitching::enqueue_stitch;
@@ -26,7 +26,7 @@ impl Gone {
     /// Appends the changes of those that were served.
     pub(crate) fn log(&self, tx: &mut WriteTx<'_>, tenant: TenantId) -> rusqlite::Result<()> {
         for (entity_ref, uid) in &self.served {
-            append_change(tx, tenant, ChangeKind::Delete, entity_ref, uid)?;
+            append_change(tx, tenant, &LogEntry::Delete, entity_ref, uid)?;
         }
         Ok(())
     }

@@ -362,6 +362,7 @@ macro_rules! queue_conformance {
             a_result_under_an_old_ticket_is_dropped,
             a_lost_claim_comes_back_after_its_time,
             a_batch_is_of_one_tenant,
+            a_change_says_with_which_etag_the_entity_was_served,
             diagnostics_reach_the_served_entity,
         ]);
         $crate::storage_conformance!(@group $run, orphans, [

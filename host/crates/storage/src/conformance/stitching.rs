@@ -5,7 +5,7 @@ use super::TestClock;
 use super::queue::{
     World, claim_only, entity_ref, provide, provided, record, succeed, success, worker,
 };
-use crate::{Failure, FinalEntity, RunResult, StitchInput, Stitched, Storage};
+use crate::{ChangeKind, Failure, FinalEntity, RunResult, StitchInput, Stitched, Storage};
 use greenroom_model::Diagnostic;
 
 fn changed(input: StitchInput, body: &str) -> (StitchInput, Stitched) {
@@ -72,6 +72,46 @@ pub async fn a_lost_claim_comes_back_after_its_time(storage: &dyn Storage, clock
         .await
         .unwrap();
     assert_eq!(storage.stitch_queue_length().await.unwrap(), 0);
+}
+
+/// Served, served anew, no longer served: each under its own number.
+pub async fn a_change_says_with_which_etag_the_entity_was_served(
+    storage: &dyn Storage,
+    clock: &TestClock,
+) {
+    let world = World::new(storage, clock).await;
+    for body in ["1", "2"] {
+        provide(
+            storage,
+            world.tenant,
+            "p",
+            vec![provided("component:a", body, None)],
+        )
+        .await;
+        let item = claim_only(storage, &worker("w"), "component:default/a").await;
+        succeed(storage, &item, success(&item, Vec::new())).await;
+        let input = storage.claim_stitches(10).await.unwrap().remove(0);
+        storage
+            .record_stitches(vec![changed(input, body)])
+            .await
+            .unwrap();
+    }
+    let uid = world.served("component:a").await.unwrap().uid;
+    storage.delete_entity(world.tenant, &uid).await.unwrap();
+    let changes = storage.changes_after(world.tenant, 0, 9).await.unwrap();
+    let etags: Vec<_> = changes
+        .unwrap()
+        .into_iter()
+        .map(|change| (change.seq, change.kind, change.etag))
+        .collect();
+    assert_eq!(
+        etags,
+        [
+            (1, ChangeKind::Upsert, Some("1".to_owned())),
+            (2, ChangeKind::Upsert, Some("2".to_owned())),
+            (3, ChangeKind::Delete, None),
+        ]
+    );
 }
 
 /// Their changes are one tenant's log, taken last.
