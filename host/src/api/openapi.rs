@@ -249,8 +249,8 @@ pub(super) fn answers(operation: &Operation) -> Vec<Answer> {
     answers
 }
 
-fn content(content: Content) -> Value {
-    match content {
+fn content(of: Content) -> Value {
+    match of {
         Content::Json(schema) | Content::OptionalJson(schema) => {
             json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}})
         }

@@ -30,7 +30,8 @@ async fn push(client: &Client, entities: Vec<Value>) {
 }
 
 async fn entity(client: &Client, name: &str) -> Value {
-    let entity = client.entity(TENANT, &format!("component:default/{name}"));
+    let entity_ref = format!("component:default/{name}");
+    let entity = client.entity(TENANT, &entity_ref);
     entity
         .await
         .unwrap_or_else(|| panic!("{name} is not served"))

@@ -86,6 +86,7 @@ impl TenantPipeline {
             pipeline,
             grants: HashMap::new(),
             held: Vec::new(),
+            own: HashSet::new(),
             config: TenantConfig::default(),
             secret: [0; 32],
             version: (0, 0),

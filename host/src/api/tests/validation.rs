@@ -193,7 +193,8 @@ async fn h16_eight_batches_are_unfinished_then_429_and_whoever_leaves_cancels() 
     finish(&host, &first, &report()).await;
 
     // The ninth waits for ever, but for its client.
-    let leaving = files(&host, "?wait=60", &one_file());
+    let ninth = one_file();
+    let leaving = files(&host, "?wait=60", &ninth);
     let left = tokio::time::timeout(std::time::Duration::from_millis(300), leaving).await;
     assert!(left.is_err());
     host.quiet().await;
