@@ -11,7 +11,7 @@ use greenroom_model::{
 };
 use greenroom_orchestrator::{
     CallLimits, CallProcessor, Descriptor, Job, Read, ReadOutcome, SandboxError, Step, Suspended,
-    Want, resume, start,
+    Track, Want, resume, start,
 };
 use greenroom_processing::{
     BundledProcessor, MAX_BATCH_DOCUMENTS, Orchestrate, OrchestrateError, Pipelines, Ports,
@@ -243,6 +243,7 @@ impl World {
             name: ProcessorName::parse("all").unwrap(),
             revision: Digest::of("all"),
             descriptor: Descriptor {
+                track: Track::V0_1,
                 stages: vec![Stage::PreProcess, Stage::ValidateKind, Stage::ReadLocation],
                 subscription: Vec::new(),
                 location_types: vec!["url".into()],
@@ -252,6 +253,7 @@ impl World {
                 summary: None,
             },
             limits: CallLimits::default(),
+            on_by_default: true,
         };
         World {
             tenant: tenant(&*storage, "acme").await,
