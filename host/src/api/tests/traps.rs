@@ -97,13 +97,9 @@ async fn trap_02_an_entity_whose_origin_is_not_registered_has_no_location() {
     let mut moved = component("moved", &json!({}));
     moved["metadata"]["annotations"] =
         json!({"backstage.io/managed-by-origin-location": "url:https://example.com/x.yaml"});
-    host.provide(&[component("bare", &json!({})), moved]).await;
+    host.provide(&[moved]).await;
     for (name, said) in [
         ("none", "found no entity for ref component:default/none"),
-        (
-            "bare",
-            "found no origin annotation for ref component:default/bare",
-        ),
         (
             "moved",
             "Found no location with type url and target https://example.com/x.yaml",
