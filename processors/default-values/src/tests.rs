@@ -7,7 +7,7 @@ use super::*;
 
 fn run(rules: Value, entity: Entity) -> Outcome {
     Test::new()
-        .config(json!({"rules": rules}))
+        .config(Value::from_iter([("rules", rules)]))
         .run(DefaultValues, entity)
 }
 
@@ -120,7 +120,7 @@ fn y02_values_may_not_make_the_entity_too_deep_or_break_it() {
     entity["spec"]["x"] = own;
     let entity = Entity::from_value(entity).expect("an entity");
     let done = run(
-        json!([{"values": {"spec": {"x": deep, "y": deep.clone()}}}]),
+        json!([{"values": {"spec": {"x": deep, "y": deep}}}]),
         entity.clone(),
     );
     assert_eq!(done.error, None, "what is there is not replaced");

@@ -7,7 +7,7 @@ use super::*;
 
 fn run(rules: Value, entity: Entity) -> Outcome {
     Test::new()
-        .config(json!({"rules": rules}))
+        .config(Value::from_iter([("rules", rules)]))
         .run(RequiredFields, entity)
 }
 
@@ -57,7 +57,7 @@ fn everything_missing_is_told_at_once() {
         "metadata.annotations.a.b",
         "none.at.all",
     ]);
-    let done = run(json!([{"fields": fields.clone()}]), web());
+    let done = run(json!([{"fields": fields}]), web());
     let told = said(&done);
     assert_eq!(told.len(), 8);
     assert_eq!(

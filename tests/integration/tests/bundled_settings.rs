@@ -80,6 +80,8 @@ fn config(host: SocketAddr) -> String {
 [[tenants.default.integrations.github]]
 host = \"{host}\"
 rawBaseUrl = \"http://{host}/raw\"
+[[tenants.default.reading.allow]]
+host = \"{host}\"
 "
     )
 }

@@ -149,7 +149,7 @@ pub struct Diagnostic {
     pub target: Option<String>,
     /// The place in a catalog file, where a reader of such files said it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub position: Option<Position>,
+    pub position: Option<Box<Position>>,
 }
 
 impl Diagnostic {
@@ -211,7 +211,7 @@ impl Diagnostic {
     /// The same, at a place in a file.
     #[must_use]
     pub fn at(mut self, position: Position) -> Diagnostic {
-        self.position = Some(position);
+        self.position = Some(Box::new(position));
         self
     }
 

@@ -370,7 +370,7 @@ pub(crate) fn guest_diagnostic(
     let mut diagnostic = Diagnostic::new(said.level, name, said.message)
         .at_stage(stage)
         .from_processor(processor.name.as_str());
-    diagnostic.position = said.position;
+    diagnostic.position = said.position.map(Box::new);
     let place = said
         .position
         .map(|at| format!("line {}, column {}", at.line, at.column));

@@ -131,7 +131,7 @@ impl Batch<'_> {
             }
         }
         for mut said in outcome.diagnostics {
-            let about = |one: &Document| one.report.position == said.position;
+            let about = |one: &Document| one.report.position == said.position.as_deref().copied();
             let about = self.documents[before..].iter().position(about);
             match about {
                 _ if said.level == Level::Error => self.add(&file.path, None, vec![said]),
@@ -164,7 +164,7 @@ impl Batch<'_> {
         }
         let position = match &child {
             Some(child) => child.position,
-            None => said.iter().find_map(|one| one.position),
+            None => said.iter().find_map(|one| one.position.as_deref().copied()),
         };
         let report = ValidatedDocument::new(
             path,
@@ -200,7 +200,7 @@ impl Batch<'_> {
             one.message = self.given.shown(&one.message);
             one.target = one.target.map(|target| self.given.shown(&target));
             // A place that a stage after reading names is in another file than this one.
-            one.position = report.position;
+            one.position = report.position.map(Box::new);
             report.diagnostics.push(one);
         }
     }

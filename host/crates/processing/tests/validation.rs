@@ -307,7 +307,7 @@ impl World {
     }
 }
 
-fn component(name: &str, spec: Value) -> String {
+fn component(name: &str, spec: &Value) -> String {
     json!({
         "apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": {"name": name}, "spec": spec,
     })
@@ -356,16 +356,16 @@ fn messages(document: &Value) -> Vec<String> {
 async fn each_document_is_judged_for_itself_and_said_where_it_is() {
     let world = World::new().await;
     let many = [
-        component("a", json!({})),
+        component("a", &json!({})),
         "broken".to_owned(),
-        component("bad", json!({"bad": true})),
-        format!("beware {}", component("c", json!({}))),
-        component("a", json!({})),
+        component("bad", &json!({"bad": true})),
+        format!("beware {}", component("c", &json!({}))),
+        component("a", &json!({})),
     ];
     let given = batch(&[
         ("x.yaml", many.join("\n")),
         ("empty.yaml", String::new()),
-        ("y.yaml", component("c", json!({}))),
+        ("y.yaml", component("c", &json!({}))),
     ]);
     let report = world.validate(&given).await;
     let expected = [
@@ -423,7 +423,7 @@ async fn good_documents_are_compared_with_what_is_served() {
     world
         .serve("other", &served("other", "api:default/old"))
         .await;
-    let of = |name: &str| component(name, json!({"owner": "api:default/g"}));
+    let of = |name: &str| component(name, &json!({"owner": "api:default/g"}));
     let text = [of("same"), of("other"), of("new"), of("g")].join("\n");
     let mut given = batch(&[("a.yaml", text)]);
     let report = world.validate(&given).await;
@@ -468,7 +468,7 @@ async fn good_documents_are_compared_with_what_is_served() {
 #[tokio::test]
 async fn reads_are_answered_from_the_batch_and_then_from_elsewhere() {
     let world = World::new().await;
-    let reads = |url: &str| component("a", json!({"reads": url}));
+    let reads = |url: &str| component("a", &json!({"reads": url}));
     let nowhere = |path: &str| format!("{NOWHERE}{path}");
     let mut given = batch(&[("a.yaml", reads(&nowhere("docs/%C3%BC.txt?x")))]);
     let report = world.validate(&given).await;
@@ -519,7 +519,7 @@ async fn reads_are_answered_from_the_batch_and_then_from_elsewhere() {
 async fn a_batch_that_is_too_large_says_so_at_its_last_document() {
     let world = World::new().await;
     let text: Vec<String> = (0..MAX_BATCH_DOCUMENTS + 5)
-        .map(|n| component(&format!("c{n}"), json!({})))
+        .map(|n| component(&format!("c{n}"), &json!({})))
         .collect();
     let report = world.validate(&batch(&[("a.yaml", text.join("\n"))])).await;
     let documents = report["documents"].as_array().unwrap();

@@ -70,7 +70,7 @@ fn iso_duration(milliseconds: u64) -> String {
     for (count, unit) in parts.iter().filter(|(count, _)| *count > 0) {
         text.push_str(&format!("{count}{unit}"));
     }
-    if seconds % 60 > 0 || text.len() == 2 {
+    if !seconds.is_multiple_of(60) || text.len() == 2 {
         text.push_str(&format!("{}S", seconds % 60));
     }
     text
