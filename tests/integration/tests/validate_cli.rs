@@ -223,7 +223,12 @@ fn a_document_chooses_no_file_that_is_not_for_a_catalog() {
         let done = desk.run(&[".", "--json"]).ends(code);
         assert!(!done.out.contains("canary"), "{}", done.out);
     }
-    // The last one is for a host to read.
+    // What is elsewhere is for a host to read.
+    desk.write(
+        "catalog-info.yaml",
+        "apiVersion: backstage.io/v1alpha1\nkind: Location\nmetadata: {name: far}\n\
+         spec: {type: url, target: \"https://example.com/x.yaml\"}\n",
+    );
     desk.run(&["."])
         .ends(3)
         .says("waiting")

@@ -48,7 +48,7 @@ pub(in crate::commands) struct ValidateFlags {
     /// Folder of the repository; everything named and referred to is below it
     #[arg(long, value_name = "DIR", default_value = ".")]
     root: PathBuf,
-    /// URL of that folder, such as https://github.com/acme/shop/blob/main/
+    /// URL of that folder, such as `https://github.com/acme/shop/blob/main/`
     #[arg(long, value_name = "URL")]
     location: Option<String>,
     /// Fails on warnings too
