@@ -18,6 +18,7 @@ use http::request::Parts;
 use subtle::ConstantTimeEq as _;
 
 use super::error::ApiError;
+use super::extract::not_decoded;
 use super::state::ApiState;
 use super::token;
 
@@ -243,13 +244,14 @@ impl<R: Requirement> FromRequestParts<ApiState> for Access<R> {
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
         let actor = authenticate(parts, state).await?;
-        let name = RawPathParams::from_request_parts(parts, state)
+        // Of any segment, so that this says nothing of tenants.
+        let params = RawPathParams::from_request_parts(parts, state)
             .await
-            .ok()
-            .and_then(|params| {
-                let name = params.iter().find(|(key, _)| *key == "tenant")?.1;
-                TenantName::parse(name).ok()
-            });
+            .map_err(|_| not_decoded())?;
+        let name = params
+            .iter()
+            .find(|(key, _)| *key == "tenant")
+            .and_then(|(_, name)| TenantName::parse(name).ok());
         let found = match &name {
             Some(name) => state.directory.tenant(name).await?,
             None => None,

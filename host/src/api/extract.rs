@@ -137,11 +137,14 @@ impl<T: DeserializeOwned + Send> FromRequestParts<ApiState> for Segments<T> {
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
         match Path::<T>::from_request_parts(parts, state).await {
             Ok(Path(value)) => Ok(Self(value)),
-            Err(_) => Err(ApiError::input(
-                "the path is not valid percent-encoded UTF-8",
-            )),
+            Err(_) => Err(not_decoded()),
         }
     }
+}
+
+/// A path that cannot be decoded, in any of its segments.
+pub(crate) fn not_decoded() -> ApiError {
+    ApiError::input("the path is not valid percent-encoded UTF-8")
 }
 
 /// A JSON reply of text that is JSON already.
