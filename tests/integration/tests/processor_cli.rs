@@ -6,11 +6,11 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use greenroom_test_artifacts::*;
-use greenroom_test_support::{TestHost, binary, quiet};
+use greenroom_test_support::{Done, TestHost, command, quiet};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -42,80 +42,11 @@ impl Desk {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("GREENROOM_") {
-                command.env_remove(name);
-            }
-        }
-        command
-            .arg("processor")
-            .args(arguments)
-            .current_dir(self.0.path())
-            .stdin(Stdio::null());
-        command
+        command(self.0.path(), "processor", arguments)
     }
 
     fn run(&self, arguments: &[&str]) -> Done {
         Done::of(self.command(arguments).output().expect("the binary runs"))
-    }
-}
-
-/// A command that ended.
-#[derive(Debug)]
-struct Done {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Done {
-    fn of(output: Output) -> Done {
-        Done {
-            code: output.status.code().expect("it ended by itself"),
-            out: String::from_utf8(output.stdout).expect("text"),
-            err: String::from_utf8(output.stderr).expect("text"),
-        }
-    }
-
-    #[track_caller]
-    fn ends(self, code: i32) -> Done {
-        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
-        self
-    }
-
-    #[track_caller]
-    fn says(&self, text: &str) -> &Done {
-        assert!(
-            self.out.contains(text) || self.err.contains(text),
-            "`{text}` is not in:\n{}\n{}",
-            self.out,
-            self.err
-        );
-        self
-    }
-
-    /// Its documents.
-    #[track_caller]
-    fn json(&self) -> Vec<Value> {
-        self.out
-            .lines()
-            .map(|line| {
-                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
-            })
-            .collect()
-    }
-
-    /// Nothing but text and line ends went to the terminal.
-    #[track_caller]
-    fn is_tame(&self) -> &Done {
-        for text in [&self.out, &self.err] {
-            let wild = text
-                .chars()
-                .find(|c| (c.is_control() && *c != '\n') || ('\u{202a}'..='\u{202e}').contains(c));
-            assert_eq!(wild, None, "{text:?}");
-        }
-        self
     }
 }
 
@@ -184,7 +115,7 @@ fn every_deterministic_fault_replays_as_the_same_fault_at_the_same_fuel() {
         let replayed = desk
             .run(&["replay", "saved.json", "--component", component, "--json"])
             .ends(0);
-        let replayed = &replayed.json()[0];
+        let replayed = &replayed.documents()[0];
         assert_eq!(replayed["reproduced"], true, "{component}: {replayed}");
         assert_eq!(
             replayed["fault"], saved["fault"],
@@ -259,7 +190,7 @@ fn l05_hostile_saved_faults_are_refused_and_print_nothing_raw() {
             desk.run(&arguments).ends(1).is_tame();
             arguments.push("--json");
             let done = desk.run(&arguments).ends(1);
-            assert_eq!(done.is_tame().json()[0]["error"]["kind"], "failed");
+            assert_eq!(done.is_tame().documents()[0]["error"]["kind"], "failed");
         }
     };
     let mut track = good.clone();
@@ -349,7 +280,7 @@ fn a_run_shows_the_change_its_cost_and_the_next_command() {
             "--json",
         ])
         .ends(0);
-    let run = &run.json()[0];
+    let run = &run.documents()[0];
     assert_eq!(run["outcome"], "processed");
     let calls = run["calls"].as_array().unwrap();
     let own = calls
@@ -381,7 +312,7 @@ fn a_run_shows_the_change_its_cost_and_the_next_command() {
             "--json",
         ])
         .ends(0);
-    let relations = alone.json()[0]["emissions"]["relations"].clone();
+    let relations = alone.documents()[0]["emissions"]["relations"].clone();
     assert_eq!(relations, json!([]), "the bundled processors emit nothing");
 }
 
@@ -401,7 +332,7 @@ fn a_read_nobody_gave_is_shown_and_answered_by_a_file() {
             "--json",
         ])
         .ends(3);
-    let want = run.json()[0]["reads"][0].clone();
+    let want = run.documents()[0]["reads"][0].clone();
     assert_eq!(want["outcome"], "unanswered", "{want}");
     let url = want["want"]["get"].as_str().unwrap().to_owned();
     desk.write("document", "hello");
@@ -432,7 +363,7 @@ fn a_read_nobody_gave_is_shown_and_answered_by_a_file() {
         ])
         .ends(0);
     assert_eq!(
-        run.json()[0]["entity"]["spec"]["definition"],
+        run.documents()[0]["entity"]["spec"]["definition"],
         "openapi: 3.0.0"
     );
 }
@@ -466,7 +397,7 @@ fn exit_codes_mean_one_thing_each() {
     let json = desk
         .run(&["list", "--host", "http://127.0.0.1:9", "--json"])
         .ends(6);
-    assert_eq!(json.json()[0]["error"]["kind"], "refused");
+    assert_eq!(json.documents()[0]["error"]["kind"], "refused");
     let help = desk.run(&["--help"]).ends(0);
     help.says("Exit codes").says("5  a result");
 }
@@ -500,7 +431,7 @@ fn fixtures_are_blessed_compared_and_their_fuel_is_bounded() {
     fs::write(&path, other.to_string()).unwrap();
     let json = test(&["--json"]).ends(5);
     assert_eq!(
-        json.json()[0]["fixtures"][0]["differences"][0]["path"],
+        json.documents()[0]["fixtures"][0]["differences"][0]["path"],
         "/outcome"
     );
     test(&["--bless"]).ends(0);
@@ -524,7 +455,7 @@ fn cost_names_the_function_that_burns_and_is_the_same_every_time() {
             "50",
             "--json",
         ];
-        desk.run(&arguments).ends(0).json().remove(0)
+        desk.run(&arguments).ends(0).documents().remove(0)
     };
     let first = cost(SLOW_CPU_COMPONENT);
     let top = &first["functions"][0];
@@ -576,7 +507,7 @@ fn check_says_what_a_component_is() {
     let json = desk
         .run(&["check", "--component", ANNOTATE_COMPONENT, "--json"])
         .ends(0)
-        .json();
+        .documents();
     assert_eq!(json[0]["descriptor"]["stages"][0], "pre-process");
     assert!(json[0]["warnings"].as_array().is_some_and(|all| {
         all.iter()
@@ -660,7 +591,7 @@ async fn against_a_host_push_activate_faults_and_rollback() {
         "--json",
     ])
     .ends(0);
-    let pushed = pushed.json().remove(0);
+    let pushed = pushed.documents().remove(0);
     assert_eq!(
         (
             &pushed["revision"]["number"],
@@ -679,7 +610,7 @@ async fn against_a_host_push_activate_faults_and_rollback() {
     quiet(host.client(), "default", BOUND).await;
     let faults = on_host(&["faults", "label", "--json"])
         .ends(0)
-        .json()
+        .documents()
         .remove(0);
     let fault = &faults["items"][0];
     assert_eq!(fault["fault"], "trap", "{faults}");
@@ -695,7 +626,7 @@ async fn against_a_host_push_activate_faults_and_rollback() {
     on_host(&["rollback", "label"]).ends(0).says("revision 1");
     let listed = on_host(&["list", "label", "--json"])
         .ends(0)
-        .json()
+        .documents()
         .remove(0);
     assert_eq!(listed["items"].as_array().unwrap().len(), 2);
     on_host(&["rollback", "label"])

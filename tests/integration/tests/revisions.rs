@@ -360,6 +360,21 @@ async fn a_processor_that_is_off_is_not_called(client: &Client) {
     .await;
 }
 
+/// The request of the processor's newest fault, which is that it ran out of fuel.
+async fn out_of_fuel(client: &Client) -> Value {
+    let fault = wait_until("the fault is recorded", BOUND, async || {
+        let faults = client.get(&format!("{LABELS}/faults")).await.ok();
+        faults["items"].get(0).cloned()
+    })
+    .await;
+    assert_eq!(fault["fault"], "out-of-fuel");
+    let id = fault["id"].as_str().expect("an id");
+    client
+        .get(&format!("{LABELS}/faults/{id}/request"))
+        .await
+        .ok()
+}
+
 /// A fault is judged by the processor's own limits and remembered with them: other limits run it again (c25).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c25_limits_of_a_processor_are_those_its_faults_show_and_others_mend_it() {
@@ -373,15 +388,7 @@ async fn c25_limits_of_a_processor_are_those_its_faults_show_and_others_mend_it(
     upload(client, ANNOTATE_COMPONENT).await;
     activate(client, json!({"revision": 1})).await.ok();
     client.push("default", "p", [component("web")]).await.ok();
-    let fault = wait_until("the fault is recorded", BOUND, async || {
-        let faults = client.get(&format!("{LABELS}/faults")).await.ok();
-        faults["items"].get(0).cloned()
-    })
-    .await;
-    assert_eq!(fault["fault"], "out-of-fuel");
-    let id = fault["id"].as_str().expect("an id");
-    let path = format!("{LABELS}/faults/{id}/request");
-    let recorded = client.get(&path).await.ok();
+    let recorded = out_of_fuel(client).await;
     assert_eq!(recorded["limits"]["fuel"], 1_000);
     assert_eq!(recorded["documents"], "digests");
     let states = quiet(client, "default", BOUND).await;
@@ -417,16 +424,6 @@ async fn c28_limits_of_a_processor_go_up_to_the_quota() {
     upload(client, ANNOTATE_COMPONENT).await;
     activate(client, json!({"revision": 1})).await.ok();
     client.push("default", "p", [component("web")]).await.ok();
-    let fault = wait_until("the fault is recorded", BOUND, async || {
-        let faults = client.get(&format!("{LABELS}/faults")).await.ok();
-        faults["items"].get(0).cloned()
-    })
-    .await;
-    assert_eq!(fault["fault"], "out-of-fuel");
-    let id = fault["id"].as_str().expect("an id");
-    let recorded = client
-        .get(&format!("{LABELS}/faults/{id}/request"))
-        .await
-        .ok();
+    let recorded = out_of_fuel(client).await;
     assert_eq!(recorded["limits"]["fuel"], 1_000);
 }

@@ -5,11 +5,11 @@
 #![expect(clippy::unwrap_used, reason = "a test: an error is a failure")]
 
 use std::fs;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use greenroom_test_support::{TestHost, binary, quiet};
-use serde_json::{Value, json};
+use greenroom_test_support::{Done, TestHost, command, quiet};
+use serde_json::json;
 use tempfile::TempDir;
 
 /// How long anything here may take on a busy machine.
@@ -30,19 +30,7 @@ impl Desk {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("GREENROOM_") {
-                command.env_remove(name);
-            }
-        }
-        command
-            .arg("validate")
-            .args(arguments)
-            .env_remove("GITHUB_ACTIONS")
-            .current_dir(self.0.path())
-            .stdin(Stdio::null());
-        command
+        command(self.0.path(), "validate", arguments)
     }
 
     fn run(&self, arguments: &[&str]) -> Done {
@@ -57,55 +45,6 @@ impl Desk {
             .env("GREENROOM_TOKEN", host.token());
         let output = tokio::task::spawn_blocking(move || command.output());
         Done::of(output.await.unwrap().expect("the binary runs"))
-    }
-}
-
-/// A command that ended.
-#[derive(Debug)]
-struct Done {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Done {
-    fn of(output: Output) -> Done {
-        Done {
-            code: output.status.code().expect("it ended by itself"),
-            out: String::from_utf8(output.stdout).expect("text"),
-            err: String::from_utf8(output.stderr).expect("text"),
-        }
-    }
-
-    #[track_caller]
-    fn ends(self, code: i32) -> Done {
-        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
-        self
-    }
-
-    #[track_caller]
-    fn says(&self, text: &str) -> &Done {
-        let said = self.out.contains(text) || self.err.contains(text);
-        assert!(said, "`{text}` is not in:\n{}\n{}", self.out, self.err);
-        self
-    }
-
-    /// Its one document, with nothing beside it.
-    #[track_caller]
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
-    }
-
-    /// Nothing but text and line ends went to the terminal.
-    #[track_caller]
-    fn is_tame(&self) -> &Done {
-        for text in [&self.out, &self.err] {
-            let wild = text
-                .chars()
-                .find(|c| (c.is_control() && *c != '\n') || ('\u{202a}'..='\u{202e}').contains(c));
-            assert_eq!(wild, None, "{text:?}");
-        }
-        self
     }
 }
 

@@ -2,6 +2,7 @@
 //! a catalog with expected verdicts. Test code; nothing of the product depends on it.
 
 mod client;
+mod command;
 mod host;
 mod process;
 mod sandbox;
@@ -9,6 +10,7 @@ mod verdicts;
 mod waiting;
 
 pub use client::{Client, Reply};
+pub use command::{Done, command};
 pub use host::{TestHost, TestHostBuilder, binary};
 pub use process::{children_of, is_alive, kill_hard, stop_softly};
 pub use sandbox::{Blow, SandboxChild};
