@@ -19,6 +19,7 @@ mod etag;
 mod extract;
 mod faults;
 mod index;
+mod leftover;
 mod metrics;
 mod mutation_lines;
 mod mutations;

@@ -1,6 +1,6 @@
 //! All routes, grouped by audience; the tables themselves are beside this file (`catalog`, `tenant_routes`, `admin`).
 //!
-//! Layers, from the outside: counting, then rendering of errors. A path that is not here is 404: without a body below the
+//! Layers, from the outside: counting, then rendering of errors, then reading on what a handler left unread. A path that is not here is 404: without a body below the
 //! catalog mount, as Backstage answers there, and with one elsewhere. A wrong method is treated alike.
 
 use axum::Router;
@@ -13,7 +13,9 @@ use super::error::{ApiError, mount_end, render};
 use super::operation_doc::{Content, Doc};
 use super::routes::{Operation, Routes};
 use super::state::{ApiParts, ApiState};
-use super::{admin, catalog, changes, index, metrics, openapi, probes, tenant_routes, validation};
+use super::{
+    admin, catalog, changes, index, leftover, metrics, openapi, probes, tenant_routes, validation,
+};
 
 /// The edge of a process, running: what one listener counts and watches, the other shows.
 pub struct Edge {
@@ -116,6 +118,7 @@ fn finish(routes: Routes, state: &ApiState) -> Router {
         .0
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
+        .layer(from_fn_with_state(state.clone(), leftover::read_on))
         .layer(from_fn(render))
         .layer(from_fn_with_state(state.clone(), metrics::count))
         .with_state(state.clone())

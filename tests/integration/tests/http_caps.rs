@@ -1,5 +1,5 @@
 //! Proves that a connection is bounded before anything is known of it: by the time its first request may take, silence
-//! included (h01), and by the number of headers (h05).
+//! included (h01), and by the number of headers (h05); and that a refusal reaches a client that is still sending (h12).
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -74,4 +74,23 @@ async fn a_short_request_is_answered() {
         let said = tokio::task::block_in_place(|| answer(&mut connect(&host, request)));
         assert!(said.starts_with("HTTP/1.0 4"), "{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h12_a_refusal_reaches_who_is_still_sending() {
+    let host = TestHost::builder().workers(0).start().await;
+    let length = 16 * 1024 * 1024;
+    let request = format!(
+        "POST /tenants/default/processors/p/revisions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         content-length: {length}\r\n\r\n"
+    );
+    let said = tokio::task::block_in_place(|| {
+        let mut stream = connect(&host, &request);
+        // Without a token it is refused at once; whoever reads only when all is sent must not find a broken pipe.
+        stream
+            .write_all(&vec![b'x'; length])
+            .expect("the body is taken");
+        answer(&mut stream)
+    });
+    assert!(said.starts_with("HTTP/1.1 401 "), "{said}");
 }
