@@ -99,7 +99,7 @@ impl std::fmt::Debug for BundledProcessor {
 mod tests {
     use greenroom_model::LocationRef;
     use greenroom_sandbox::{
-        CallLimits, CallOutcome, Request, SandboxOptions, StageAnswer, StageCall,
+        CallLimits, CallOutcome, GivenEntity, Request, SandboxOptions, StageAnswer, StageCall,
     };
 
     use super::*;
@@ -186,7 +186,7 @@ mod tests {
         let processor = processor.load(&sandbox).unwrap();
         let location = LocationRef::new("url", "https://example.com/catalog-info.yaml");
         let request = Request {
-            entity: r#"{"apiVersion":"backstage.io/v1alpha1","kind":"Component","metadata":{"name":"web"},"spec":{"type":"service","lifecycle":"production","owner":"core"}}"#.into(),
+            entity: GivenEntity::parse(r#"{"apiVersion":"backstage.io/v1alpha1","kind":"Component","metadata":{"name":"web"},"spec":{"type":"service","lifecycle":"production","owner":"core"}}"#).unwrap(),
             location: location.clone(),
             origin_location: location,
             config: "{}".into(),

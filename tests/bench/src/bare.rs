@@ -109,7 +109,7 @@ impl Bare {
             target: location.target.clone(),
         };
         let request = Request {
-            entity: self.given.entity.to_string(),
+            entity: self.given.entity.text().to_owned(),
             location: location(&self.given.location),
             origin_location: location(&self.given.origin_location),
             config: self.given.config.to_string(),

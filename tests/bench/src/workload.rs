@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use greenroom_bundle::BundledProcessor;
 use greenroom_model::LocationRef;
-use greenroom_sandbox::{Request, StageCall};
+use greenroom_sandbox::{GivenEntity, Request, StageCall};
 use serde_json::json;
 
 /// The entity as JSON text.
@@ -47,7 +47,7 @@ pub(crate) fn request() -> Request {
         "https://github.com/acme/payments/blob/main/catalog-info.yaml",
     );
     Request {
-        entity: entity().into(),
+        entity: GivenEntity::parse(entity()).expect("it has a ref"),
         location: location.clone(),
         origin_location: location,
         config: "{}".into(),

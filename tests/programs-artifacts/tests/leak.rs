@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use greenroom_model::LocationRef;
 use greenroom_sandbox::{
-    CallLimits, CallOutcome, CompileLimits, Request, Sandbox, SandboxOptions, StageAnswer,
-    StageCall, compile,
+    CallLimits, CallOutcome, CompileLimits, GivenEntity, Request, Sandbox, SandboxOptions,
+    StageAnswer, StageCall, compile,
 };
 use greenroom_test_artifacts::LEAK_GLOBAL_COMPONENT;
 
@@ -51,7 +51,7 @@ fn call() -> StageCall {
         r#"{"apiVersion":"backstage.io/v1alpha1","kind":"Component","metadata":{"name":"web"}}"#;
     let location = LocationRef::new("url", "https://example.com/catalog-info.yaml");
     StageCall::PreProcess(Request {
-        entity: entity.into(),
+        entity: GivenEntity::parse(entity).expect("it has a ref"),
         location: location.clone(),
         origin_location: location,
         config: "{}".into(),

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use greenroom_model::{LocationRef, TenantId};
 use greenroom_sandbox::{
-    CallLimits, CompileLimits, LoadedProcessor, PoolUse, Request, Sandbox, SandboxOptions,
-    StageCall, compile,
+    CallLimits, CompileLimits, GivenEntity, LoadedProcessor, PoolUse, Request, Sandbox,
+    SandboxOptions, StageCall, compile,
 };
 use greenroom_test_artifacts::COMPONENTS;
 
@@ -174,7 +174,7 @@ fn call(config: &str) -> StageCall {
     let entity = r#"{"apiVersion":"backstage.io/v1alpha1","kind":"Component","metadata":{"name":"web","annotations":{}}}"#;
     let location = LocationRef::new("url", "https://example.com/catalog-info.yaml");
     StageCall::PreProcess(Request {
-        entity: entity.into(),
+        entity: GivenEntity::parse(entity).expect("it has a ref"),
         location: location.clone(),
         origin_location: location,
         config: config.into(),

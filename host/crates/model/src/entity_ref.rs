@@ -59,7 +59,7 @@ impl EntityRef {
     pub fn new(kind: &str, namespace: &str, name: &str) -> EntityRef {
         let kind = lower_case(kind);
         let namespace = lower_case(namespace);
-        let text = format!("{kind}:{namespace}/{}", lower_case(name));
+        let text = [&*kind, ":", &*namespace, "/", &*lower_case(name)].concat();
         EntityRef {
             kind_end: kind.len(),
             namespace_end: kind.len() + 1 + namespace.len(),

@@ -24,9 +24,9 @@ pub enum EnvelopeError {
     )]
     TooDeep,
     /// A string or key with U+0000, which no database keeps.
-    #[error("{path} contains a NUL character; remove it")]
+    #[error("{} contains a NUL character; remove it", if .path.is_empty() { "<root>" } else { .path })]
     Nul {
-        /// JSON pointer of the string, or of the object whose key it is.
+        /// JSON pointer of the string, or of the object whose key it is; empty for the entity itself.
         path: String,
     },
     /// The envelope schema does not hold, in Ajv's words.
@@ -49,6 +49,16 @@ impl EnvelopeError {
             EnvelopeError::Schema { .. } => "TypeError",
             EnvelopeError::Json(_) => "SyntaxError",
             EnvelopeError::TooDeep | EnvelopeError::Nul { .. } => "InputError",
+        }
+    }
+
+    /// The same error, seen from one level further up.
+    fn below(self, piece: &str) -> EnvelopeError {
+        match self {
+            EnvelopeError::Nul { path } => EnvelopeError::Nul {
+                path: format!("/{piece}{path}"),
+            },
+            other => other,
         }
     }
 }
@@ -80,7 +90,7 @@ pub(crate) fn check(value: Value) -> Result<Map<String, Value>, EnvelopeError> {
     }
     non_empty_string(metadata, "name", "/metadata/name")?;
     non_empty_string(metadata, "namespace", "/metadata/namespace")?;
-    normalise_object(&mut map, &mut String::new(), 1)?;
+    normalise_object(&mut map, 1)?;
     Ok(map)
 }
 
@@ -140,24 +150,18 @@ fn check_text_depth(text: &[u8]) -> Result<(), EnvelopeError> {
     Ok(())
 }
 
-fn normalise_object(
-    map: &mut Map<String, Value>,
-    path: &mut String,
-    depth: usize,
-) -> Result<(), EnvelopeError> {
+/// Errors get their path on the way out, so that the way in costs nothing.
+fn normalise_object(map: &mut Map<String, Value>, depth: usize) -> Result<(), EnvelopeError> {
     for (key, value) in map.iter_mut() {
-        if key.contains('\0') {
-            return Err(nul(path));
+        if has_nul(key) {
+            return Err(nul());
         }
-        let length = path.len();
-        push_pointer(path, key);
-        normalise(value, path, depth)?;
-        path.truncate(length);
+        normalise(value, depth).map_err(|error| error.below(&pointer_piece(key)))?;
     }
     Ok(())
 }
 
-fn normalise(value: &mut Value, path: &mut String, depth: usize) -> Result<(), EnvelopeError> {
+fn normalise(value: &mut Value, depth: usize) -> Result<(), EnvelopeError> {
     match value {
         Value::Null | Value::Bool(_) => Ok(()),
         Value::Number(number) => {
@@ -166,38 +170,40 @@ fn normalise(value: &mut Value, path: &mut String, depth: usize) -> Result<(), E
             }
             Ok(())
         }
-        Value::String(text) if text.contains('\0') => Err(nul(path)),
+        Value::String(text) if has_nul(text) => Err(nul()),
         Value::String(_) => Ok(()),
         Value::Array(_) | Value::Object(_) if depth >= MAX_DEPTH => Err(EnvelopeError::TooDeep),
         Value::Array(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                let length = path.len();
-                path.push('/');
-                path.push_str(&index.to_string());
-                normalise(item, path, depth + 1)?;
-                path.truncate(length);
+                normalise(item, depth + 1).map_err(|error| error.below(&index.to_string()))?;
             }
             Ok(())
         }
-        Value::Object(map) => normalise_object(map, path, depth + 1),
+        Value::Object(map) => normalise_object(map, depth + 1),
     }
 }
 
-fn nul(path: &str) -> EnvelopeError {
+fn has_nul(text: &str) -> bool {
+    text.as_bytes().contains(&0)
+}
+
+fn nul() -> EnvelopeError {
     EnvelopeError::Nul {
-        path: if path.is_empty() { "<root>" } else { path }.to_owned(),
+        path: String::new(),
     }
 }
 
-fn push_pointer(path: &mut String, key: &str) {
-    path.push('/');
+/// A key as a piece of a JSON pointer, cut at 200 characters.
+fn pointer_piece(key: &str) -> String {
+    let mut piece = String::new();
     for c in key.chars().take(200) {
         match c {
-            '~' => path.push_str("~0"),
-            '/' => path.push_str("~1"),
-            c => path.push(c),
+            '~' => piece.push_str("~0"),
+            '/' => piece.push_str("~1"),
+            c => piece.push(c),
         }
     }
+    piece
 }
 
 /// The form JavaScript would give the number, when it is another one: whole doubles are integers,

@@ -64,7 +64,7 @@ pub(crate) fn call(
         state.cpu_us = state.cpu_us.saturating_add(called.report.cpu_us);
         state.step.charge(&called.report);
         if state.observe.as_ref() == Some(&processor.name) {
-            state.observed.note(stage, &state.text, &called);
+            state.observed.note(stage, &state.given, &called);
         }
         let pending = match called.outcome {
             CallOutcome::Faulted(fault) => {
@@ -106,7 +106,7 @@ fn build(
 ) -> StageCall {
     let grain = processor.descriptor.time;
     let request = Request {
-        entity: Arc::clone(&state.text),
+        entity: state.given.clone(),
         location: state.location.clone(),
         origin_location: state.origin.clone(),
         config: Arc::clone(&processor.config),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use greenroom_model::{Entity, Stage};
+use greenroom_model::Stage;
 use greenroom_sandbox::{CallLimits, CallReport, FaultKind, GuestFault, StageCall};
 
 use crate::observed::Observed;
@@ -51,8 +51,6 @@ pub fn crashed(
 }
 
 fn describe(stage: Stage, call: &StageCall) -> String {
-    match Entity::from_json(&call.request().entity) {
-        Ok(entity) => format!("{} the entity {}", doing(stage), entity.entity_ref()),
-        Err(_) => format!("{} the entity", doing(stage)),
-    }
+    let entity_ref = call.request().entity.entity_ref();
+    format!("{} the entity {entity_ref}", doing(stage))
 }

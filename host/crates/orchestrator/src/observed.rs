@@ -3,10 +3,10 @@
 //! Only the observed processor's calls are kept, with what each cost, said and changed; an ordinary run keeps none. A
 //! Location with thousands of targets makes thousands of calls: the list and its logs are bounded, the sums are not cut.
 
-use std::sync::Arc;
-
 use greenroom_model::{Entity, Stage};
-use greenroom_sandbox::{CallLog, CallOutcome, CallReport, Called, GuestFault, StageAnswer};
+use greenroom_sandbox::{
+    CallLog, CallOutcome, CallReport, Called, GivenEntity, GuestFault, StageAnswer,
+};
 use serde::{Deserialize, Serialize};
 
 /// Calls that are kept one by one.
@@ -35,8 +35,8 @@ pub struct ObservedCall {
     pub fault: Option<GuestFault>,
     /// Whether it wanted reads first; the stage is then called again.
     pub pending: bool,
-    /// The entity it was given, JSON text.
-    pub before: Arc<str>,
+    /// The entity it was given.
+    pub before: GivenEntity,
     /// The entity it answered with; none for unchanged.
     pub after: Option<Entity>,
 }
@@ -67,7 +67,12 @@ impl CallCost {
 
 impl Observed {
     /// Notes a call that was made.
-    pub(crate) fn note(&mut self, stage: Stage, before: &Arc<str>, called: &Called<StageAnswer>) {
+    pub(crate) fn note(
+        &mut self,
+        stage: Stage,
+        before: &GivenEntity,
+        called: &Called<StageAnswer>,
+    ) {
         self.cost.add(&CallCost {
             calls: 1,
             fuel: called.report.fuel,
@@ -100,7 +105,7 @@ impl Observed {
             report,
             fault,
             pending,
-            before: Arc::clone(before),
+            before: before.clone(),
             after,
         });
     }

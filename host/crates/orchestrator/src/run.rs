@@ -7,7 +7,8 @@
 use greenroom_model::location::{LocationError, origin_location, own_location};
 use greenroom_model::{Diagnostic, Entity, EntityRef, ErrorCause, Level, Presence, Stage, policy};
 use greenroom_sandbox::{
-    CallProcessor, FaultKind, GuestDiagnostic, GuestFault, Read, SandboxError, StageAnswer,
+    CallProcessor, FaultKind, GivenEntity, GuestDiagnostic, GuestFault, Read, SandboxError,
+    StageAnswer,
 };
 
 use crate::budget::StepProgress;
@@ -86,7 +87,7 @@ fn prepare(job: Job, pipeline: &Pipeline) -> Result<Suspended, Diagnostic> {
     let matched = pipeline.matching(&entity).map(|(index, _)| index).collect();
     Ok(Suspended {
         entity_ref: entity.entity_ref(),
-        text: job.entity.into(),
+        given: GivenEntity::of(job.entity, entity.entity_ref()),
         entity,
         location,
         origin,

@@ -1,9 +1,9 @@
 //! A run between two turns: plain data, so that it can wait for a read and move to another process.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use greenroom_model::{Diagnostic, Entity, EntityRef, LocationRef, Presence, ProcessorName, Stage};
+use greenroom_sandbox::GivenEntity;
 use serde::{Deserialize, Serialize};
 
 use crate::budget::StepProgress;
@@ -16,8 +16,8 @@ use crate::pipeline::{Pipeline, PipelineProcessor};
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Suspended {
     pub(crate) entity: Entity,
-    /// `entity` as text, shared by the calls until the entity changes.
-    pub(crate) text: Arc<str>,
+    /// `entity` as the calls are given it, shared by them until it changes.
+    pub(crate) given: GivenEntity,
     pub(crate) entity_ref: EntityRef,
     pub(crate) location: LocationRef,
     pub(crate) origin: LocationRef,
@@ -86,7 +86,7 @@ impl Suspended {
 
     /// Replaces the entity being processed.
     pub(crate) fn set_entity(&mut self, entity: Entity) {
-        self.text = entity.to_json().into();
+        self.given = GivenEntity::new(&entity);
         self.entity = entity;
     }
 

@@ -190,7 +190,7 @@ fn diff_of(call: &ObservedCall) -> Vec<Change> {
     let changes = matches!(call.stage, Stage::PreProcess | Stage::PostProcess);
     match call.after.as_ref().filter(|_| changes).map(Entity::as_map) {
         Some(after) => {
-            let before: Value = serde_json::from_str(&call.before).unwrap_or_default();
+            let before: Value = serde_json::from_str(call.before.text()).unwrap_or_default();
             diff(&before, &Value::Object(after.clone()))
         }
         None => Vec::new(),

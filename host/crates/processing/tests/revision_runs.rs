@@ -41,7 +41,7 @@ impl CallProcessor for Guests {
         _seed: [u8; 32],
     ) -> Result<Called<StageAnswer>, SandboxError> {
         let is = |name: &str| *revision == Digest::of(name);
-        let mut entity: Value = serde_json::from_str(&call.request().entity).unwrap();
+        let mut entity: Value = serde_json::from_str(call.request().entity.text()).unwrap();
         let name = entity["metadata"]["name"].as_str().unwrap().to_owned();
         let config: Value = serde_json::from_str(&call.request().config).unwrap();
         let answer = match call.stage() {

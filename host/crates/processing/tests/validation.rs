@@ -133,7 +133,7 @@ fn lines(text: &str, location: &LocationRef) -> StageAnswer {
 }
 
 fn pre_process(request: &greenroom_sandbox::Request) -> StageAnswer {
-    let entity: Value = serde_json::from_str(&request.entity).unwrap();
+    let entity: Value = serde_json::from_str(request.entity.text()).unwrap();
     let spec = &entity["spec"];
     if let Some(url) = spec["reads"].as_str() {
         match request.reads.first().map(|read| &read.outcome) {

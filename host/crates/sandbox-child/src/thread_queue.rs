@@ -1,10 +1,13 @@
-//! The queue in front of the guest threads: whose work is next.
+//! The queue in front of the guest threads: whose work is next, and which thread is woken for it.
 //!
 //! Lane *on request* goes first and has a thread that does nothing else. One tenant holds at most half of the threads
 //! while another has work queued (DESIGN §2), so that slow calls of one tenant cannot hold everybody's.
+//!
+//! A turn can be shorter than it takes to wake a thread. So nobody is woken while nobody waits, and one thread at a time
+//! otherwise: whoever takes work and leaves some wakes the next.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use greenroom_model::TenantId;
 
@@ -18,7 +21,10 @@ pub(crate) struct Queued<T> {
 /// The queue. It has no end: threads that wait here go with their process.
 pub(crate) struct ThreadQueue<T> {
     state: Mutex<State<T>>,
-    changed: Condvar,
+    /// Where threads wait that take anything.
+    any: Condvar,
+    /// Where the thread waits that takes only what somebody waits for.
+    kept: Condvar,
     threads: usize,
 }
 
@@ -26,6 +32,10 @@ struct State<T> {
     on_request: VecDeque<Queued<T>>,
     others: VecDeque<Queued<T>>,
     running: HashMap<TenantId, usize>,
+    /// Threads that wait at `any`.
+    idle: usize,
+    /// Whether a thread waits at `kept`.
+    kept_idle: bool,
 }
 
 impl<T> ThreadQueue<T> {
@@ -34,29 +44,31 @@ impl<T> ThreadQueue<T> {
             on_request: VecDeque::new(),
             others: VecDeque::new(),
             running: HashMap::new(),
+            idle: 0,
+            kept_idle: false,
         };
         Self {
             state: Mutex::new(state),
-            changed: Condvar::new(),
+            any: Condvar::new(),
+            kept: Condvar::new(),
             threads,
         }
     }
 
     /// Queues work.
     pub(crate) fn push(&self, queued: Queued<T>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         if queued.on_request {
             state.on_request.push_back(queued);
         } else {
             state.others.push_back(queued);
         }
-        // All, because the thread that is kept for requests may be the one that one notification would wake.
-        self.changed.notify_all();
+        self.wake(&state);
     }
 
     /// Takes the next work, waiting for it. The tenant counts as running until [`ThreadQueue::done`].
     pub(crate) fn pop(&self, only_on_request: bool) -> (TenantId, T) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         loop {
             let next = match state.on_request.pop_front() {
                 Some(next) => Some(next),
@@ -65,25 +77,56 @@ impl<T> ThreadQueue<T> {
             };
             if let Some(next) = next {
                 *state.running.entry(next.tenant).or_default() += 1;
+                self.wake(&state);
                 return (next.tenant, next.work);
             }
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.wait(state, only_on_request);
         }
     }
 
     /// A tenant's work is done.
     pub(crate) fn done(&self, tenant: TenantId) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         if let Some(running) = state.running.get_mut(&tenant) {
             *running -= 1;
             if *running == 0 {
                 state.running.remove(&tenant);
             }
         }
-        self.changed.notify_all();
+        self.wake(&state);
+    }
+
+    fn wait<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<T>>,
+        only_on_request: bool,
+    ) -> MutexGuard<'a, State<T>> {
+        if only_on_request {
+            state.kept_idle = true;
+            state = self
+                .kept
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+            state.kept_idle = false;
+        } else {
+            state.idle += 1;
+            state = self.any.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+        }
+        state
+    }
+
+    /// Wakes a thread that there may be work for. Called with every change that could make some.
+    fn wake(&self, state: &State<T>) {
+        if state.idle > 0 && !(state.on_request.is_empty() && state.others.is_empty()) {
+            self.any.notify_one();
+        } else if state.kept_idle && !state.on_request.is_empty() {
+            self.kept.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -139,5 +182,41 @@ mod tests {
             (TenantId(1), 2),
             "alone again, it may have all"
         );
+    }
+
+    /// Every piece of work is taken, whoever waits where when it comes.
+    #[test]
+    fn no_work_is_left_while_a_thread_waits() {
+        use std::sync::Arc;
+        use std::sync::mpsc;
+        use std::time::Duration;
+
+        const EACH: u32 = 2_000;
+        let queue = Arc::new(ThreadQueue::new(3));
+        let (say, said) = mpsc::channel();
+        for thread in 0..3 {
+            let (queue, say) = (Arc::clone(&queue), say.clone());
+            std::thread::spawn(move || {
+                loop {
+                    let (tenant, work) = queue.pop(thread == 0);
+                    queue.done(tenant);
+                    if say.send(work).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        for round in 0..EACH {
+            for (tenant, on_request) in [(1, false), (1, true), (2, false), (1, false)] {
+                queue.push(queued(tenant, on_request, round));
+            }
+            if round % 7 == 0 {
+                std::thread::yield_now();
+            }
+        }
+        for _ in 0..EACH * 4 {
+            said.recv_timeout(Duration::from_secs(10))
+                .expect("it is taken");
+        }
     }
 }

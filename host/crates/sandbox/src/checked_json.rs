@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 /// Parses one JSON object.
@@ -85,18 +86,20 @@ impl<'de> Visitor<'de> for Checked {
         let mut object = Map::new();
         while let Some(key) = items.next_key::<String>()? {
             without_nul(&key)?;
-            if object.contains_key(&key) {
-                let key = crate::printable::printable(&key, 80);
-                return Err(A::Error::custom(format_args!("duplicate key `{key}`")));
-            }
-            object.insert(key, items.next_value_seed(Checked)?);
+            match object.entry(key) {
+                Entry::Occupied(entry) => {
+                    let key = crate::printable::printable(entry.key(), 80);
+                    return Err(A::Error::custom(format_args!("duplicate key `{key}`")));
+                }
+                Entry::Vacant(entry) => entry.insert(items.next_value_seed(Checked)?),
+            };
         }
         Ok(Value::Object(object))
     }
 }
 
 fn without_nul<E: Error>(text: &str) -> Result<(), E> {
-    if text.contains('\0') {
+    if text.as_bytes().contains(&0) {
         return Err(E::custom("NUL character in a string"));
     }
     Ok(())

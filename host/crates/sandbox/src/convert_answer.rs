@@ -4,7 +4,6 @@
 //! A result is used whole or not at all.
 
 use greenroom_model::{Entity, EntityRef, Level, LocationRef, Presence};
-use serde::Deserialize;
 
 use crate::bindings::v0_1::types as wit;
 use crate::checked_json::checked_object;
@@ -30,11 +29,11 @@ impl<'a> Reception<'a> {
         }
     }
 
-    /// The answer of pre-process or post-process; `given` is the entity the call was made with.
+    /// The answer of pre-process or post-process; `given` is the ref of the entity the call was made with.
     pub(crate) fn process(
         mut self,
         answer: wit::ProcessAnswer,
-        given: &str,
+        given: &EntityRef,
     ) -> Checked<StageAnswer> {
         match answer {
             wit::ProcessAnswer::Done(done) => Ok(StageAnswer::Processed(Processed {
@@ -126,17 +125,17 @@ impl<'a> Reception<'a> {
         Ok(())
     }
 
-    fn entity(&mut self, text: &str, given: &str) -> Checked<Entity> {
+    fn entity(&mut self, text: &str, given: &EntityRef) -> Checked<Entity> {
         self.at_most("entity", text, self.limits.entity_bytes)?;
         let object = checked_object(text).map_err(|why| invalid("the entity returned", &why))?;
         let entity = Entity::from_value(object.into())
             .map_err(|error| invalid("the entity returned", &error.to_string()))?;
-        let (before, after) = (ref_of(given)?, entity.entity_ref());
-        if before != after {
+        let after = entity.entity_ref();
+        if *given != after {
             let message = format!(
                 "returned `{}` for `{}`; a stage keeps kind, namespace and name, emit an entity instead",
                 printable(after.as_str(), 256),
-                printable(before.as_str(), 256)
+                printable(given.as_str(), 256)
             );
             return Err(GuestFault::new(FaultKind::InvalidOutput, message));
         }
@@ -289,30 +288,4 @@ fn invalid(what: &str, why: &str) -> GuestFault {
         FaultKind::InvalidOutput,
         format!("{what} is not valid: {why}"),
     )
-}
-
-/// The ref of the entity a call was made with. Reads three fields only: the text is the host's own.
-fn ref_of(given: &str) -> Checked<EntityRef> {
-    #[derive(Deserialize)]
-    struct Envelope {
-        kind: String,
-        metadata: Metadata,
-    }
-    #[derive(Deserialize)]
-    struct Metadata {
-        name: String,
-        #[serde(default)]
-        namespace: Option<String>,
-    }
-    let envelope: Envelope = serde_json::from_str(given)
-        .map_err(|error| invalid("the entity given", &error.to_string()))?;
-    let namespace = envelope.metadata.namespace;
-    let namespace = namespace
-        .as_deref()
-        .unwrap_or(greenroom_model::DEFAULT_NAMESPACE);
-    Ok(EntityRef::new(
-        &envelope.kind,
-        namespace,
-        &envelope.metadata.name,
-    ))
 }

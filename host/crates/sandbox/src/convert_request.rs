@@ -16,7 +16,7 @@ pub(crate) fn check_input(call: &StageCall, limits: &CallLimits) -> Result<(), G
         _ => 0,
     };
     for (what, bytes, limit) in [
-        ("entity", request.entity.len(), limits.entity_bytes),
+        ("entity", request.entity.text().len(), limits.entity_bytes),
         ("configuration", request.config.len(), limits.config_bytes),
         ("cache", cache, limits.cache_bytes),
         ("carry", carry, limits.carry_bytes),
@@ -31,7 +31,7 @@ pub(crate) fn check_input(call: &StageCall, limits: &CallLimits) -> Result<(), G
 
 pub(crate) fn request(request: &Request) -> wit::Request {
     wit::Request {
-        entity: request.entity.to_string(),
+        entity: request.entity.text().to_owned(),
         location: location(&request.location),
         origin_location: location(&request.origin_location),
         config: request.config.to_string(),

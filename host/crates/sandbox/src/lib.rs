@@ -27,6 +27,7 @@ mod dwarf_lines;
 mod engine;
 mod error;
 mod fault;
+mod given_entity;
 mod guest_state;
 mod imports;
 mod inspect;
@@ -58,6 +59,7 @@ pub use descriptor::{Descriptor, TimeGrain, Track};
 pub use engine::{CONFIG_REVISION, EngineUse, WASMTIME_VERSION, new_engine};
 pub use error::SandboxError;
 pub use fault::{FaultKind, Frame, GuestFault, ProcessingError};
+pub use given_entity::GivenEntity;
 pub use inspect::check_start;
 // Plain data that the API checks settings with or shows, so it lives where everybody can see it.
 pub use greenroom_model::{

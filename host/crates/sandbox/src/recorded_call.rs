@@ -204,12 +204,12 @@ mod tests {
 
     use greenroom_model::LocationRef;
 
-    use crate::{FaultKind, Read, Request, Want};
+    use crate::{FaultKind, GivenEntity, Read, Request, Want};
 
     fn recorded() -> RecordedCall {
         let location = LocationRef::new("url", "https://h.test/a.yaml");
         let call = StageCall::PostProcess(Request {
-            entity: r#"{"kind":"Component"}"#.into(),
+            entity: GivenEntity::parse(r#"{"kind":"Component","metadata":{"name":"a"}}"#).unwrap(),
             location: location.clone(),
             origin_location: location,
             config: "{}".into(),

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use greenroom_model::{Digest, LocationRef, Presence, Stage};
 use serde::{Deserialize, Serialize};
 
+use crate::GivenEntity;
+
 /// What every stage is called with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
-    /// The entity as JSON text; the caller made it from a checked `Entity`.
-    pub entity: Arc<str>,
+    /// The entity.
+    pub entity: GivenEntity,
     /// Where the entity was read.
     pub location: LocationRef,
     /// What started the chain that led here.

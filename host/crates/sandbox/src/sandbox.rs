@@ -173,7 +173,7 @@ impl Sandbox {
         }
         let _slot = self.slots.take();
         let reception = Reception::new(limits);
-        let given = &*call.request().entity;
+        let given = call.request().entity.entity_ref();
         run(&self.engine, processor, limits, seed, |guest, store| {
             let guest = guest.greenroom_processor_processor();
             Ok(match call {

@@ -8,8 +8,8 @@ use greenroom_model::annotations::{MANAGED_BY_LOCATION, MANAGED_BY_ORIGIN_LOCATI
 use greenroom_model::location::generated;
 use greenroom_model::{Entity, Level, LocationRef, Presence};
 use greenroom_sandbox::{
-    CallOutcome, CallProcessor as _, Emission, LocationRequest, Read, Request, StageAnswer,
-    StageCall,
+    CallOutcome, CallProcessor as _, Emission, GivenEntity, LocationRequest, Read, Request,
+    StageAnswer, StageCall,
 };
 use serde_json::Value;
 
@@ -116,7 +116,7 @@ fn emitted(
     let reader = workshop.bundled("url-reader")?;
     let entity = generated(location, Some(Presence::Required), None)?;
     let mut request = Request {
-        entity: entity.to_json().into(),
+        entity: GivenEntity::new(&entity),
         location: location.clone(),
         origin_location: location.clone(),
         config: "{}".into(),

@@ -37,6 +37,8 @@ pub(super) struct Mailbox {
 struct State {
     letters: VecDeque<Letter>,
     closed: bool,
+    /// Whether [`Mailbox::deliver`] waits. While it writes, nobody has to wake it.
+    waiting: bool,
 }
 
 impl Mailbox {
@@ -45,7 +47,9 @@ impl Mailbox {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.closed {
             state.letters.push_back(letter);
-            self.changed.notify_one();
+            if state.waiting {
+                self.changed.notify_one();
+            }
         }
     }
 
@@ -97,10 +101,12 @@ impl Mailbox {
             if !state.letters.is_empty() {
                 return Some(std::mem::take(&mut state.letters));
             }
+            state.waiting = true;
             state = self
                 .changed
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
+            state.waiting = false;
         }
     }
 }

@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use greenroom_model::{LocationRef, Presence};
 use greenroom_sandbox::{
-    Artifact, CallLimits, Called, CompileError, CompileLimits, Compiler, LoadedProcessor,
-    LocationRequest, Request, Sandbox, SandboxOptions, StageAnswer, StageCall, compile,
+    Artifact, CallLimits, Called, CompileError, CompileLimits, Compiler, GivenEntity,
+    LoadedProcessor, LocationRequest, Request, Sandbox, SandboxOptions, StageAnswer, StageCall,
+    compile,
 };
 
 /// What a call may use here.
@@ -82,7 +83,7 @@ pub(super) fn request(config: &str) -> Request {
     let entity = r#"{"apiVersion":"backstage.io/v1alpha1","kind":"Component","metadata":{"name":"web","annotations":{}},"spec":{}}"#;
     let location = LocationRef::new("url", "https://example.com/catalog-info.yaml");
     Request {
-        entity: entity.into(),
+        entity: GivenEntity::parse(entity).expect("it has a ref"),
         location: location.clone(),
         origin_location: location,
         config: config.into(),

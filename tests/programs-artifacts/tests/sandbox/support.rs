@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use greenroom_model::{Digest, Entity, LocationRef};
 use greenroom_sandbox::{
-    Artifact, CallLimits, CallOutcome, Called, CompileLimits, Descriptor, FaultKind,
+    Artifact, CallLimits, CallOutcome, Called, CompileLimits, Descriptor, FaultKind, GivenEntity,
     LoadedProcessor, Processed, Read, ReadOutcome, Request, Sandbox, SandboxOptions, StageAnswer,
     StageCall, Want, compile,
 };
@@ -32,7 +32,7 @@ pub(crate) fn request() -> RequestBuilder {
     let location = LocationRef::new("url", "https://example.com/catalog-info.yaml");
     RequestBuilder {
         request: Request {
-            entity: entity.into(),
+            entity: GivenEntity::parse(entity).expect("it has a ref"),
             location: location.clone(),
             origin_location: location,
             config: "{}".into(),
@@ -53,10 +53,10 @@ impl RequestBuilder {
 
     /// The same entity, padded to that many bytes.
     pub(crate) fn entity_of(mut self, bytes: usize) -> Self {
-        let padding = "x".repeat(bytes - self.request.entity.len() - ",\"x\":\"\"".len());
+        let padding = "x".repeat(bytes - self.request.entity.text().len() - ",\"x\":\"\"".len());
         let with = format!(",\"x\":\"{padding}\"}}}}");
-        let start = self.request.entity.strip_suffix("}}").unwrap();
-        self.request.entity = format!("{start}{with}").into();
+        let start = self.request.entity.text().strip_suffix("}}").unwrap();
+        self.request.entity = GivenEntity::parse(format!("{start}{with}")).unwrap();
         self
     }
 

@@ -9,7 +9,7 @@ use wasmtime::component::{WasmList, WasmStr};
 
 use super::*;
 use crate::bindings::v0_1::types::Level;
-use crate::{CompileLimits, Request, compile};
+use crate::{CompileLimits, GivenEntity, Request, compile};
 
 /// A sandbox of one slot in which logging panics.
 fn with_a_panicking_log() -> Sandbox {
@@ -52,9 +52,10 @@ fn c21_a_panic_of_a_host_function_is_our_error_and_leaves_nothing_behind() {
     let quiet = load(&sandbox, ANNOTATE_COMPONENT);
     let location = LocationRef::new("url", "https://example.com/catalog-info.yaml");
     let call = StageCall::PreProcess(Request {
-        entity:
-            r#"{"apiVersion":"a/v1","kind":"Component","metadata":{"name":"web","annotations":{}}}"#
-                .into(),
+        entity: GivenEntity::parse(
+            r#"{"apiVersion":"a/v1","kind":"Component","metadata":{"name":"web","annotations":{}}}"#,
+        )
+        .unwrap(),
         location: location.clone(),
         origin_location: location,
         config: "{}".into(),
