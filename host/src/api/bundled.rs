@@ -5,7 +5,7 @@
 //! operator's; there is nothing to upload, activate, quarantine or delete.
 
 use axum::response::Response;
-use greenroom_model::{Digest, ProcessorName, TenantId};
+use greenroom_model::{CallLimits, Digest, ProcessorName, TenantId};
 use greenroom_storage::{BundledSettings, SetBundled, SettingsPut};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -140,7 +140,7 @@ pub(super) async fn update(
 
 fn check(listing: &BundledListing, settings: &BundledSettings) -> Result<(), ApiError> {
     if let Some(config) = &settings.config {
-        check_config_size(config)?;
+        check_config_size(config, &CallLimits::default())?;
     }
     // One that is off needs no configuration; if it has one all the same, that is right.
     if settings.enabled || settings.config.is_some() {

@@ -7,8 +7,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use greenroom_model::location::{origin_location, own_location};
-use greenroom_model::{Entity, EntityRef, ProcessorName, annotations};
-use greenroom_storage::{Revision, RunKind};
+use greenroom_model::{Entity, EntityRef, annotations};
+use greenroom_storage::{Processor, Revision, RunKind};
 use serde_json::{Map, Value, json};
 
 use super::auth::{Access, Deploy};
@@ -18,7 +18,7 @@ use super::extract::{Params, Segments};
 use super::processors::{ProcessorPath, named};
 use super::revisions::{processor, ready, revision};
 use super::runs;
-use super::settings::{check_config, check_config_size, unfit_config};
+use super::settings::{check_config, check_config_size, limits_of, unfit_config};
 use super::state::ApiState;
 
 /// Where a given entity is said to be from, when it does not say so itself. Nothing can be read relative to it.
@@ -61,7 +61,7 @@ pub(super) async fn create_dry_run(
         }
     }
     let config = body.get("config");
-    check_runnable(&name, &revision, config, processor.settings.config.as_ref())?;
+    check_runnable(&state, &processor, &revision, config)?;
     if let Some(config) = config {
         request["config"] = config.clone();
     }
@@ -96,7 +96,7 @@ pub(super) async fn create_preview(
     let processor = processor(&state, access.tenant, &name).await?;
     let revision = revision(&state, access.tenant, &name, number).await?;
     ready(&revision)?;
-    check_runnable(&name, &revision, None, processor.settings.config.as_ref())?;
+    check_runnable(&state, &processor, &revision, None)?;
     let request = json!({"processor": name, "revision": revision.number, "entities": entities});
     let kind = RunKind::PreviewRevision;
     runs::answer_or_accept(&state, access.tenant, kind, &request, patience).await
@@ -104,19 +104,20 @@ pub(super) async fn create_preview(
 
 /// Checks the configuration that a run would use: a given one is the client's mistake, a stored one a conflict.
 fn check_runnable(
-    name: &ProcessorName,
+    state: &ApiState,
+    processor: &Processor,
     revision: &Revision,
     given: Option<&Value>,
-    stored: Option<&Value>,
 ) -> Result<(), ApiError> {
     match given {
         Some(given) => {
-            check_config_size(given)?;
+            let limits = limits_of(&processor.settings, &state.quotas.call_limits);
+            check_config_size(given, &limits)?;
             check_config(revision, Some(given))
                 .map_err(|wrong| ApiError::input(format!("request/body/{wrong}")))
         }
-        None => check_config(revision, stored)
-            .map_err(|wrong| unfit_config(name, revision.number, &wrong)),
+        None => check_config(revision, processor.settings.config.as_ref())
+            .map_err(|wrong| unfit_config(&processor.name, revision.number, &wrong)),
     }
 }
 

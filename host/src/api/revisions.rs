@@ -19,7 +19,7 @@ use super::etag::tagged;
 use super::extract::{self, Params, Segments};
 use super::processors::{ProcessorPath, named, no_processor};
 use super::rate::Limited;
-use super::settings::{check_config, check_config_size, unfit_config};
+use super::settings::{check_config, check_config_size, limits_of, unfit_config};
 use super::state::ApiState;
 
 /// The media type of a component.
@@ -261,7 +261,7 @@ pub(super) async fn activate_revision(
     let before = processor(&state, access.tenant, &name).await?;
     let revision = revision(&state, access.tenant, &name, number).await?;
     ready(&revision)?;
-    let config = new_config(&body)?;
+    let config = new_config(&state, &before, &body)?;
     activate(
         &state,
         &access,
@@ -284,7 +284,7 @@ pub(super) async fn roll_back_revision(
     params.only(&[])?;
     let name = named(&path.name)?;
     let before = processor(&state, access.tenant, &name).await?;
-    let config = new_config(&body.unwrap_or_default())?;
+    let config = new_config(&state, &before, &body.unwrap_or_default())?;
     let target = state
         .storage
         .find_roll_back_target(access.tenant, &name)
@@ -303,10 +303,19 @@ pub(super) async fn roll_back_revision(
     .await
 }
 
-fn new_config(body: &Map<String, Value>) -> Result<Option<Value>, ApiError> {
-    let config = body.get("config");
-    config.map_or(Ok(()), check_config_size)?;
-    Ok(config.cloned())
+fn new_config(
+    state: &ApiState,
+    before: &Processor,
+    body: &Map<String, Value>,
+) -> Result<Option<Value>, ApiError> {
+    let Some(config) = body.get("config") else {
+        return Ok(None);
+    };
+    check_config_size(
+        config,
+        &limits_of(&before.settings, &state.quotas.call_limits),
+    )?;
+    Ok(Some(config.clone()))
 }
 
 async fn activate(

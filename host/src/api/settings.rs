@@ -22,8 +22,6 @@ use super::processors::{ProcessorPath, named, no_processor};
 use super::state::ApiState;
 use crate::config_schema::ConfigSchema;
 
-/// Largest configuration (DESIGN §3.2).
-const MAX_CONFIG_BYTES: usize = 64 * 1024;
 /// Most grants of one processor, and the longest.
 const MAX_GRANTS: usize = 100;
 const MAX_GRANT_BYTES: usize = 2_048;
@@ -162,9 +160,6 @@ pub(super) fn settings_of(
     quota: &CallLimits,
 ) -> Result<ProcessorSettings, ApiError> {
     let settings: ProcessorSettings = typed(Some(body))?;
-    if let Some(config) = &settings.config {
-        check_config_size(config)?;
-    }
     match &settings.limits {
         None => {}
         Some(Value::Object(limits)) => {
@@ -172,6 +167,9 @@ pub(super) fn settings_of(
                 .map_err(|wrong| ApiError::input(format!("request/body/limits: {wrong}")))?;
         }
         Some(_) => return Err(ApiError::input("request/body/limits must be object")),
+    }
+    if let Some(config) = &settings.config {
+        check_config_size(config, &limits_of(&settings, quota))?;
     }
     check_grants(settings.grants.as_deref())?;
     check_matchers(settings.subscription.as_deref())?;
@@ -203,15 +201,23 @@ pub(super) fn check_matchers(subscription: Option<&[Matcher]>) -> Result<(), Api
     })
 }
 
-/// Checks that a configuration is an object of a bounded size.
-pub(super) fn check_config_size(config: &Value) -> Result<(), ApiError> {
+/// Checks that a configuration is an object that a call with these limits can be given (DESIGN §3.2).
+pub(super) fn check_config_size(config: &Value, limits: &CallLimits) -> Result<(), ApiError> {
     if !config.is_object() {
         return Err(ApiError::input("request/body/config must be object"));
     }
-    if config.to_string().len() > MAX_CONFIG_BYTES {
-        return Err(ApiError::input(
-            "request/body/config must not be larger than 64 KiB; keep data in a file and read it",
-        ));
+    let (bytes, most) = (config.to_string().len(), limits.config_bytes);
+    if bytes as u64 > most {
+        return Err(ApiError::input(format!(
+            "request/body/config has {bytes} bytes, of at most {most}; keep data in a file and read it"
+        )));
     }
     Ok(())
+}
+
+/// The limits that calls of a processor with these settings have; settings that are stored were checked.
+pub(super) fn limits_of(settings: &ProcessorSettings, quota: &CallLimits) -> CallLimits {
+    let set = settings.limits.as_ref().and_then(Value::as_object);
+    set.and_then(|set| CallLimits::from_partial(set, quota).ok())
+        .unwrap_or_else(|| CallLimits::default().at_most(quota))
 }

@@ -121,7 +121,10 @@ async fn what_does_not_fit_is_refused_and_changes_nothing() {
         (json!({"config": {"rules": 1}}), "rules"),
         (json!({"enabled": false, "config": {"rules": 1}}), "rules"),
         (json!({"config": []}), "request/body/config must be object"),
-        (json!({"config": {"rules": ["x".repeat(70_000)]}}), "64 KiB"),
+        (
+            json!({"config": {"rules": ["x".repeat(70_000)]}}),
+            "of at most 65536",
+        ),
         (
             json!({"enabled": false, "grants": ["file:///"]}),
             "request/body/grants",

@@ -172,6 +172,24 @@ async fn what_is_not_a_setting_is_refused() {
     );
 }
 
+#[tokio::test]
+async fn c27_a_config_is_as_large_as_the_limits_of_its_processor_allow() {
+    let host = Host::new().await;
+    processor(&host).await;
+    let (config, limits) = (json!({"a": "x".repeat(1_000)}), json!({"configBytes": 500}));
+    assert_eq!(
+        put(&host, json!({"config": config}), None).await.status,
+        200
+    );
+    let both = json!({"config": config, "limits": limits});
+    let refused = put(&host, both, None).await;
+    assert_eq!(refused.status, 400);
+    assert_eq!(
+        refused.json()["error"]["message"],
+        "request/body/config has 1008 bytes, of at most 500; keep data in a file and read it"
+    );
+}
+
 /// Before any call is made: against the current revision when settings change, against the new one at activation.
 #[tokio::test]
 async fn c27_a_config_that_does_not_match_its_schema_is_refused_with_the_schema_path() {
