@@ -287,6 +287,7 @@ fn a_fault_rejects_names_the_processor_and_is_kept_with_its_request() {
             .call
             .request()
             .entity
+            .text()
             .contains("\"kind\":\"Component\"")
     );
 }

@@ -109,9 +109,17 @@ impl Guests {
 }
 
 /// Takes turns. The first thread takes only those that somebody waits for.
+///
+/// The answer of a turn is written when there is no next one, or before that one makes a call: answers that follow each
+/// other closely leave together, and none waits for a guest.
 fn work(shared: &Shared, thread: usize) -> ! {
+    let only_on_request = thread == 0;
     loop {
-        let (tenant, turn) = shared.queue.pop(thread == 0);
+        let next = shared.queue.try_pop(only_on_request);
+        let (tenant, turn) = next.unwrap_or_else(|| {
+            shared.outbox.flush();
+            shared.queue.pop(only_on_request)
+        });
         let run = turn.header.run;
         write_note(&shared.notes, thread, Note::between_calls(run));
         // A panic of ours outside a call, where the sandbox does not catch it: the run failed through us (c21).
@@ -119,7 +127,7 @@ fn work(shared: &Shared, thread: usize) -> ! {
             .unwrap_or_else(|_| failed(run, "the orchestrator panicked"));
         clear_note(&shared.notes, thread);
         shared.queue.done(tenant);
-        shared.outbox.send(&answer);
+        shared.outbox.keep(&answer);
     }
 }
 
@@ -187,7 +195,9 @@ fn describe(shared: &Shared, thread: usize, turn: &Turn) -> Result<Vec<u8>, Turn
     )?)
 }
 
+/// What comes before each call.
 fn note_call(shared: &Shared, thread: usize, run: u64, revision: Digest, limits: &CallLimits) {
+    shared.outbox.flush();
     let note = Note {
         run,
         began_ms: now_ms(),

@@ -1,11 +1,17 @@
 //! What the child sends. Whoever has something to say writes it, together with whatever others have queued meanwhile, so
 //! that busy threads answer many runs with one system call and none of them needs a writer to be woken.
+//!
+//! A frame may also be kept for the next write ([`Outbox::keep`]), which wakes the worker once for many. Who keeps one writes
+//! before it does anything that a guest can draw out.
 
 use std::os::fd::OwnedFd;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
+
+/// Queued bytes that are not kept any longer.
+const KEPT_BYTES: usize = 64 << 10;
 
 /// The sending half of the socket.
 #[derive(Debug)]
@@ -23,6 +29,13 @@ struct State {
     writing: bool,
 }
 
+impl State {
+    fn queue(&mut self, frame: &[u8]) {
+        self.waiting.extend_from_slice(frame);
+        self.queued_bytes += frame.len() as u64;
+    }
+}
+
 impl Outbox {
     pub(crate) fn new(socket: OwnedFd) -> Outbox {
         Outbox {
@@ -32,11 +45,31 @@ impl Outbox {
         }
     }
 
+    /// Queues a frame for the next write; there is one at once if much is queued.
+    pub(crate) fn keep(&self, frame: &[u8]) {
+        let mut state = self.lock();
+        state.queue(frame);
+        if state.waiting.len() >= KEPT_BYTES {
+            self.write_all(state);
+        }
+    }
+
+    /// Writes what is queued, if anything is.
+    pub(crate) fn flush(&self) {
+        let state = self.lock();
+        if !state.waiting.is_empty() {
+            self.write_all(state);
+        }
+    }
+
     /// Queues a frame; it is written by this thread, or by the one that writes already.
     pub(crate) fn send(&self, frame: &[u8]) {
         let mut state = self.lock();
-        state.waiting.extend_from_slice(frame);
-        state.queued_bytes += frame.len() as u64;
+        state.queue(frame);
+        self.write_all(state);
+    }
+
+    fn write_all<'a>(&'a self, mut state: MutexGuard<'a, State>) {
         if state.writing {
             return;
         }
@@ -76,7 +109,7 @@ impl Outbox {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -88,6 +121,24 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+
+    #[test]
+    fn a_kept_frame_goes_with_the_next_write_in_its_order() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let outbox = Outbox::new(ours.into());
+        let mut read = [0; 8];
+        outbox.keep(&[1]);
+        assert!(theirs.read(&mut read).is_err(), "nothing is written");
+        outbox.send(&[2]);
+        outbox.keep(&[3]);
+        outbox.flush();
+        outbox.flush();
+        assert_eq!(theirs.read(&mut read).unwrap(), 3);
+        assert_eq!(read[..3], [1, 2, 3]);
+        outbox.keep(&vec![4; KEPT_BYTES]);
+        assert_eq!(theirs.read(&mut read).unwrap(), 8, "much is not kept");
+    }
 
     #[test]
     fn frames_of_many_threads_arrive_whole() {

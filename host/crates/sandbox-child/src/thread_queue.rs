@@ -70,18 +70,27 @@ impl<T> ThreadQueue<T> {
     pub(crate) fn pop(&self, only_on_request: bool) -> (TenantId, T) {
         let mut state = self.lock();
         loop {
-            let next = match state.on_request.pop_front() {
-                Some(next) => Some(next),
-                None if only_on_request => None,
-                None => state.next_of_others(self.threads),
-            };
-            if let Some(next) = next {
-                *state.running.entry(next.tenant).or_default() += 1;
-                self.wake(&state);
-                return (next.tenant, next.work);
+            if let Some(next) = self.take(&mut state, only_on_request) {
+                return next;
             }
             state = self.wait(state, only_on_request);
         }
+    }
+
+    /// As [`ThreadQueue::pop`], but none where that would wait.
+    pub(crate) fn try_pop(&self, only_on_request: bool) -> Option<(TenantId, T)> {
+        self.take(&mut self.lock(), only_on_request)
+    }
+
+    fn take(&self, state: &mut State<T>, only_on_request: bool) -> Option<(TenantId, T)> {
+        let next = match state.on_request.pop_front() {
+            Some(next) => next,
+            None if only_on_request => return None,
+            None => state.next_of_others(self.threads)?,
+        };
+        *state.running.entry(next.tenant).or_default() += 1;
+        self.wake(state);
+        Some((next.tenant, next.work))
     }
 
     /// A tenant's work is done.

@@ -1,9 +1,10 @@
-//! What is to be written to a child. Frames that queue up while the last ones are written go out together.
+//! What is to be written to a child. While nothing queues, whoever posts a turn writes it, as far as the socket takes it at
+//! once; a thread for writing has the rest, and what queues up while it writes goes out together.
 
 use std::collections::VecDeque;
 use std::io::{IoSlice, Write as _};
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -37,8 +38,8 @@ pub(super) struct Mailbox {
 struct State {
     letters: VecDeque<Letter>,
     closed: bool,
-    /// Whether [`Mailbox::deliver`] waits. While it writes, nobody has to wake it.
-    waiting: bool,
+    /// Where [`Mailbox::deliver`] writes, while it waits. While it writes, nobody else does, nor has to wake it.
+    idle: Option<OwnedFd>,
 }
 
 impl Mailbox {
@@ -46,9 +47,15 @@ impl Mailbox {
     pub(super) fn post(&self, letter: Letter) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.closed {
-            state.letters.push_back(letter);
-            if state.waiting {
-                self.changed.notify_one();
+            let letter = match &state.idle {
+                Some(socket) if state.letters.is_empty() => write_now(socket, letter),
+                _ => Some(letter),
+            };
+            if let Some(letter) = letter {
+                state.letters.push_back(letter);
+                if state.idle.is_some() {
+                    self.changed.notify_one();
+                }
             }
         }
     }
@@ -64,7 +71,8 @@ impl Mailbox {
     /// Writes letters to `socket` until the box is closed or the child is gone.
     pub(super) fn deliver(&self, mut socket: &UnixStream) -> std::io::Result<()> {
         let mut together = Vec::with_capacity(TOGETHER_BYTES);
-        while let Some(letters) = self.wait() {
+        let mut own = Some(socket.as_fd().try_clone_to_owned()?);
+        while let Some(letters) = self.wait(&mut own) {
             for letter in letters {
                 match letter {
                     Letter::Frame(frame) => together.extend_from_slice(&frame),
@@ -91,8 +99,8 @@ impl Mailbox {
         Ok(())
     }
 
-    /// All letters there are, waiting for one; none when the box is closed.
-    fn wait(&self) -> Option<VecDeque<Letter>> {
+    /// All letters there are, waiting for one; none when the box is closed. Meanwhile others may write to `socket`.
+    fn wait(&self, socket: &mut Option<OwnedFd>) -> Option<VecDeque<Letter>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if state.closed {
@@ -101,13 +109,32 @@ impl Mailbox {
             if !state.letters.is_empty() {
                 return Some(std::mem::take(&mut state.letters));
             }
-            state.waiting = true;
+            state.idle = socket.take();
             state = self
                 .changed
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
-            state.waiting = false;
+            *socket = state.idle.take();
         }
+    }
+}
+
+/// Writes a turn without waiting; what is left of it is given back, to be written by who may wait.
+fn write_now(socket: &OwnedFd, letter: Letter) -> Option<Letter> {
+    let Letter::Turn(header, body) = &letter else {
+        return Some(letter);
+    };
+    let parts = [IoSlice::new(header), IoSlice::new(body)];
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    let whole = HEADER_BYTES + body.len();
+    match sendmsg(socket, &parts, &mut SendAncillaryBuffer::default(), flags) {
+        Ok(sent) if sent == whole => None,
+        Ok(sent) => {
+            let rest = [header, &body[..]].concat().split_off(sent.min(whole));
+            Some(Letter::Frame(rest))
+        }
+        // Full, or gone: the thread for writing waits, or finds out.
+        Err(_) => Some(letter),
     }
 }
 
@@ -157,6 +184,38 @@ mod tests {
         assert!(read.starts_with(&[1; 10]) && read.ends_with(&[3; 10]));
         mailbox.close();
         mailbox.post(Letter::Frame(vec![4]));
+        delivering.join().unwrap().unwrap();
+        assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
+    }
+
+    /// The socket is full again and again: every byte arrives, once and in order.
+    #[test]
+    fn what_the_socket_does_not_take_at_once_is_written_by_the_thread_for_it() {
+        const LETTERS: u32 = 3_000;
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mailbox = Arc::new(Mailbox::default());
+        let delivering = {
+            let mailbox = Arc::clone(&mailbox);
+            std::thread::spawn(move || mailbox.deliver(&ours))
+        };
+        let posting = {
+            let mailbox = Arc::clone(&mailbox);
+            std::thread::spawn(move || {
+                for number in 0..LETTERS {
+                    let body = number.to_le_bytes().repeat(1 + number as usize % 2_000);
+                    mailbox.post(Letter::Turn([7; HEADER_BYTES], body.into()));
+                }
+            })
+        };
+        for number in 0..LETTERS {
+            let body = number.to_le_bytes().repeat(1 + number as usize % 2_000);
+            let mut read = vec![0; HEADER_BYTES + body.len()];
+            theirs.read_exact(&mut read).unwrap();
+            assert_eq!(read[..HEADER_BYTES], [7; HEADER_BYTES]);
+            assert!(read[HEADER_BYTES..] == body, "letter {number}");
+        }
+        posting.join().unwrap();
+        mailbox.close();
         delivering.join().unwrap().unwrap();
         assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
     }
