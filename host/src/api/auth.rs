@@ -18,7 +18,7 @@ use http::request::Parts;
 use subtle::ConstantTimeEq as _;
 
 use super::error::ApiError;
-use super::extract::not_decoded;
+use super::extract::{is_escaped, not_decoded};
 use super::state::ApiState;
 use super::token;
 
@@ -245,6 +245,9 @@ impl<R: Requirement> FromRequestParts<ApiState> for Access<R> {
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
         let actor = authenticate(parts, state).await?;
         // Of any segment, so that this says nothing of tenants.
+        if !is_escaped(parts.uri.path()) {
+            return Err(not_decoded());
+        }
         let params = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|_| not_decoded())?;

@@ -142,6 +142,15 @@ impl<T: DeserializeOwned + Send> FromRequestParts<ApiState> for Segments<T> {
     }
 }
 
+/// Whether every `%` of a path begins an escape. A path decoded as it is otherwise, with the `%` left in, would be that of
+/// something else.
+pub(crate) fn is_escaped(path: &str) -> bool {
+    path.split('%').skip(1).all(|rest| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })
+}
+
 /// A path that cannot be decoded, in any of its segments.
 pub(crate) fn not_decoded() -> ApiError {
     ApiError::input("the path is not valid percent-encoded UTF-8")
@@ -166,6 +175,16 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_percent_sign_begins_an_escape() {
+        for path in ["/a", "/%41%2f", "/%FF"] {
+            assert!(is_escaped(path), "{path}");
+        }
+        for path in ["/%", "/%4", "/%ZZ", "/%4Z", "/%%41", "/%é1"] {
+            assert!(!is_escaped(path), "{path}");
+        }
+    }
 
     #[test]
     fn h07_numbers_are_whole_and_in_range() {

@@ -296,7 +296,6 @@ async fn h05_paths_are_decoded_once_and_have_one_spelling() {
         ("%00", "\0"),
         ("..%2F..", "../.."),
         ("a;b=c", "a;b=c"),
-        ("a%zz", "a%zz"),
         ("a+b", "a+b"),
     ] {
         let path = format!("/entities/by-name/component/default/{name}");
@@ -307,8 +306,10 @@ async fn h05_paths_are_decoded_once_and_have_one_spelling() {
         assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.json()["error"]["message"], said);
     }
-    let invalid = "/entities/by-name/component/default/%FF";
-    assert_eq!(host.catalog("GET", invalid, None).await.status, 400);
+    for invalid in ["%FF", "a%zz", "%"] {
+        let path = format!("/entities/by-name/component/default/{invalid}");
+        assert_eq!(host.catalog("GET", &path, None).await.status, 400, "{path}");
+    }
 }
 
 #[tokio::test]
