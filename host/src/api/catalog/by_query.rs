@@ -137,6 +137,15 @@ fn order_of(body: &Map<String, Value>) -> Result<Vec<OrderField>, ApiError> {
     let Some(order) = body.get("orderBy") else {
         return Ok(Vec::new());
     };
+    let undirected = |one: &Value| one.is_object() && one.get("order").is_none();
+    if let Some(at) = order
+        .as_array()
+        .and_then(|list| list.iter().position(undirected))
+    {
+        return Err(ApiError::input(format!(
+            "request/body/orderBy/{at} must have required property 'order'"
+        )));
+    }
     let order: Vec<OrderField> = serde_json::from_value(order.clone()).map_err(|_| {
         ApiError::input("request/body/orderBy must be a list of {field, order: asc or desc}")
     })?;

@@ -286,6 +286,39 @@ async fn y15_only_urls_are_registered() {
 }
 
 #[tokio::test]
+async fn every_spelling_of_no_registers_and_what_is_neither_does_not() {
+    let host = Host::new().await;
+    for (spelling, status) in [
+        ("false", 201),
+        ("NO", 201),
+        ("n", 201),
+        ("0", 201),
+        ("off", 201),
+        ("f", 400),
+        ("t", 400),
+        ("perhaps", 400),
+        ("", 400),
+    ] {
+        let body = json!({"type": "url", "target": format!("https://example.com/{spelling}")});
+        let path = format!("/locations?dryRun={spelling}");
+        let answer = host.catalog("POST", &path, Some(body)).await;
+        assert_eq!(answer.status, status, "{spelling}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn an_order_of_a_body_has_a_direction() {
+    let host = Host::new().await;
+    let body = json!({"orderBy": [{"field": "kind", "order": "asc"}, {"field": "kind"}]});
+    let answer = host.catalog("POST", "/entities/by-query", Some(body)).await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(
+        answer.json()["error"]["message"],
+        "request/body/orderBy/1 must have required property 'order'"
+    );
+}
+
+#[tokio::test]
 async fn h05_what_is_not_there_has_no_body_below_the_mount() {
     let host = Host::new().await;
     for (method, path) in [
