@@ -365,9 +365,9 @@ async fn permissions_are_told_and_conditions_applied() {
             "IS_ENTITY_OWNER"
         ]
     );
-    assert_eq!(names("permissions").len(), 11);
+    assert_eq!(names("permissions").len(), 13);
     assert_eq!(
-        metadata["permissions"][0],
+        metadata["permissions"][2],
         json!({
             "type": "resource", "name": "catalog.entity.read",
             "attributes": {"action": "read"}, "resourceType": "catalog-entity",
