@@ -43,8 +43,7 @@ struct ValidateRequest {
 struct DryRunRequest {
     r#type: String,
     target: String,
-    #[serde(default)]
-    presence: Presence,
+    presence: Option<Presence>,
 }
 
 #[derive(Deserialize)]

@@ -332,6 +332,8 @@ await check('addLocation, dry run', async () => {
   assert.equal(dryRun.exists, false);
   assert.equal(dryRun.location.target, LOCATION_TARGET);
   assert.ok(dryRun.entities.length > 0, 'the entities behind the target are shown');
+  const [generated] = dryRun.entities;
+  assert.ok(!('presence' in generated.spec), 'its Location has no presence that nobody gave');
   assert.equal(await client.getLocationByRef(`url:${LOCATION_TARGET}`, options), undefined, 'nothing was registered');
   return { entities: dryRun.entities.map(refOf) };
 });

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use greenroom_model::location::generated;
 use greenroom_model::url_arithmetic::{Integrations, Project, WebUrl, root_file, slug_annotation};
-use greenroom_model::{Diagnostic, Entity, LocationRef, Presence};
+use greenroom_model::{Diagnostic, Entity, LocationRef};
 use serde_json::{Value, json};
 
 use crate::drive::Ports;
@@ -77,8 +77,7 @@ async fn existing(
     ports: Ports<'_>,
 ) -> Result<Option<Analysis>, DryRunError> {
     let location = LocationRef::new("url", file);
-    let presence = Presence::Required;
-    let Ok(entity) = generated(&location, Some(presence), None) else {
+    let Ok(entity) = generated(&location, None, None) else {
         return Ok(None);
     };
     let (_, reads) = run_with_reads(&entity, pipeline, ports).await?;
@@ -87,7 +86,7 @@ async fn existing(
     }
     let found = dry_run_location(
         &location,
-        presence,
+        None,
         pipeline,
         ports.orchestrate,
         ports.reads,

@@ -62,19 +62,19 @@ pub async fn validate_entity(
     }
 }
 
-/// Processes a location and everything reachable from it.
+/// Processes a location and everything reachable from it. Its Location entity says of its presence what was said.
 ///
 /// # Errors
 /// See [`DryRunError`]; any entity's error fails the whole, as in Backstage.
 pub async fn dry_run_location(
     location: &LocationRef,
-    presence: Presence,
+    presence: Option<Presence>,
     pipeline: &Arc<TenantPipeline>,
     orchestrate: &dyn Orchestrate,
     reads: &dyn ReadSource,
     clock: &dyn Clock,
 ) -> Result<DryRun, DryRunError> {
-    let root = generated(location, Some(presence), None).map_err(|error| {
+    let root = generated(location, presence, None).map_err(|error| {
         DryRunError::Rejected(vec![Diagnostic::error(error.name(), error.to_string())])
     })?;
     let mut seen = BTreeSet::from([root.entity_ref()]);
