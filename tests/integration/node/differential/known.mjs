@@ -15,6 +15,9 @@
 //   cursor      a request that the in-memory client fails
 //   page        the borders and the total of a page
 //
+// `make compare` asks a live backend the same requests: where the two differ, it decides. Each row is what it answers, but for
+// one that has `ours`, which names the row of docs/compatibility.md by which we differ from both.
+//
 // Numbers in reasons are sections of the behaviour reference.
 
 const isScalar = value => value === null || typeof value !== 'object';
@@ -53,8 +56,7 @@ const predicate = (name, reason, when) => ({
   where: 'condition',
   name,
   reason,
-  when: context =>
-    context.leaf.predicate !== undefined && when({ ...context, found: at(context.entity, context.leaf.key) }),
+  when: context => context.leaf.predicate !== undefined && when({ ...context, found: at(context.entity, context.leaf.key) }),
 });
 
 export const KNOWN = [
@@ -202,8 +204,9 @@ export const KNOWN = [
   {
     where: 'fields',
     name: 'only keys of objects are fields',
+    ours: '`fields` into a list or a text, or of what is inherited',
     reason:
-      'lists cannot be indexed (7.5) and nothing is inherited; the in-memory client does both, and does not write `__proto__`',
+      'fields are keys of objects, and nothing is inherited; the in-memory client indexes lists, as the backend does, and does not write `__proto__`',
     when: ({ field }) => /(^|\.)(\d+|length|constructor|toString|__proto__)(\.|$)/.test(field),
   },
   {
