@@ -1,11 +1,12 @@
 # The commands of README, and what they need on a fresh machine. Underneath are plain cargo commands; nothing here is needed
 # to use them except `make setup`.
 #
-#   make run    serve the example catalog on http://127.0.0.1:7007
-#   make demo   hostile processors beside an honest tenant, on a terminal, in under a minute
-#   make test   all tests
-#   make lint   formatting, clippy, documentation
-#   make ci     lint and test: what .ci/run runs
+#   make run      serve the example catalog on http://127.0.0.1:7007
+#   make demo     hostile processors beside an honest tenant, on a terminal, in under a minute
+#   make test     all tests
+#   make lint     formatting, clippy, documentation
+#   make ci       lint and test: what .ci/run runs
+#   make compare  Greenroom beside a live Backstage: every difference is one of docs/compatibility.md
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -18,6 +19,7 @@ TOOLCHAIN := $(shell sed -n 's/^channel = "\(.*\)"$$/\1/p' rust-toolchain.toml)
 TARGET := wasm32-wasip2
 NODE_CHECKS := tests/integration/node
 OPENAPI_CHECKS := tests/integration/openapi
+COMPARE := tests/compare
 
 .PHONY: help
 help:
@@ -47,6 +49,25 @@ lint: setup rustfmt clippy
 
 .PHONY: ci
 ci: lint test
+
+# No part of `make ci`: it installs Backstage's packages (350 MB) and starts Postgres, both for itself alone.
+.PHONY: compare
+compare: setup compare-tools
+	@$(MAKE) --no-print-directory CI=true node-checks
+	@if ! [ $(COMPARE)/node_modules/.package-lock.json -nt $(COMPARE)/package-lock.json ]; then \
+		cd $(COMPARE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json; \
+	fi
+	$(CARGO) build --bin greenroom
+	exec node $(COMPARE)/compare.mjs "$${CARGO_TARGET_DIR:-target}/debug/greenroom"
+
+.PHONY: compare-tools
+compare-tools:
+	@if ! { command -v node && command -v npm; } >/dev/null || ! node -e 'process.exit(Number(process.versions.node.split(".")[0] < 20))'; then \
+		echo "make compare: missing Node 20 or later, with npm: install it from https://nodejs.org" >&2; exit 1; \
+	fi
+	@if ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
+		echo "make compare: missing the programs of Postgres (initdb, pg_ctl): install the package postgresql" >&2; exit 1; \
+	fi
 
 # Checks tools, and installs the pinned toolchain and the Wasm target where they are missing. Asks the network for nothing
 # that is already there.
