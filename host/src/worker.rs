@@ -19,6 +19,7 @@ mod runs;
 mod sandbox_children;
 mod scheduler;
 mod sealed_set;
+mod source_shares;
 mod validation;
 mod worker_process;
 

@@ -19,6 +19,9 @@ use greenroom_processing::{
 use greenroom_reader as reader;
 use greenroom_reader::{Conditional, FileReader, ReadOutcome, ReadPolicy, Reader};
 use greenroom_storage::{ReadKey, Storage, StoredOutcome, StoredRead};
+use url::Url;
+
+use super::source_shares::{NotNow, Source, SourceShares};
 
 /// Largest body that is kept; a larger one is fetched again when it is needed (DESIGN §2, R8).
 const KEPT_BODY_BYTES: usize = 1024 * 1024;
@@ -39,6 +42,7 @@ pub struct StoredReads {
     policies: BTreeMap<TenantName, ReadPolicy>,
     /// Tenants that are in no configuration read nothing.
     closed: ReadPolicy,
+    shares: SourceShares,
     clock: Arc<dyn Clock>,
 }
 
@@ -67,6 +71,7 @@ impl StoredReads {
             files,
             policies,
             closed: ReadPolicy::default(),
+            shares: SourceShares::default(),
             clock,
         })
     }
@@ -106,7 +111,7 @@ impl StoredReads {
                 },
             });
         }
-        match self.look(policy, grant, &key, want, None).await {
+        match self.look(tenant, policy, grant, &key, want, None).await {
             Looked::Read(read, outcome) => {
                 self.put(tenant, *read).await?;
                 Ok(Reading {
@@ -172,9 +177,10 @@ impl StoredReads {
         })
     }
 
-    /// Reads outside.
+    /// Reads outside, within the tenant's share of the source.
     pub(crate) async fn look(
         &self,
+        tenant: TenantId,
         policy: &ReadPolicy,
         grant: &reader::Grant,
         key: &ReadKey,
@@ -185,6 +191,13 @@ impl StoredReads {
             Want::Get(target) => reader::Want::Get(target.clone()),
             Want::List(pattern) => reader::Want::List(pattern.clone()),
         };
+        let source = source_of(key, want);
+        if let Some(source) = &source
+            && let Err(NotNow { retry_at, reason }) =
+                self.shares.take(tenant, source, self.clock.now())
+        {
+            return Looked::Unavailable { retry_at, reason };
+        }
         let outcome = if is_file(want) {
             let (files, grant) = (Arc::clone(&self.files), grant.clone());
             let read = tokio::task::spawn_blocking(move || files.read(&grant, &outside)).await;
@@ -225,6 +238,9 @@ impl StoredReads {
                     .unwrap_or(RETRY_MS)
                     .clamp(1_000, RETRY_MOST_MS);
                 let retry_at = now.plus_ms(i64::try_from(wait).unwrap_or(i64::MAX));
+                if let (Some(source), Some(_)) = (&source, retry_after_ms) {
+                    self.shares.pause(tenant, source, retry_at);
+                }
                 return Looked::Unavailable {
                     retry_at,
                     reason: format!("{}: {reason}", text(want)),
@@ -261,6 +277,7 @@ impl StoredReads {
         };
         Some(
             self.look(
+                tenant,
                 policy,
                 &reader::Grant::everything(),
                 &read.key,
@@ -269,6 +286,11 @@ impl StoredReads {
             )
             .await,
         )
+    }
+
+    /// Forgets what need not be remembered of sources.
+    pub(crate) fn sweep(&self) {
+        self.shares.sweep(self.clock.now());
     }
 
     /// What a processor may read for one entity.
@@ -356,6 +378,23 @@ fn is_file(want: &Want) -> bool {
         || target
             .get(..5)
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
+}
+
+/// Whom a read asks; nobody for a file and for what is no URL.
+fn source_of(key: &ReadKey, want: &Want) -> Option<Source> {
+    if is_file(want) {
+        return None;
+    }
+    let (Want::Get(target) | Want::List(target)) = want;
+    let url = Url::parse(target).ok()?;
+    let name = url.host_str()?;
+    Some(Source {
+        host: match url.port() {
+            Some(port) => format!("{name}:{port}"),
+            None => name.to_owned(),
+        },
+        credential: key.credential.clone(),
+    })
 }
 
 fn text(want: &Want) -> String {

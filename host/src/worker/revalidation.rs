@@ -26,6 +26,7 @@ pub(crate) async fn revalidate(
     mut stopping: Stopping,
 ) {
     while !stopping.is_stopping() {
+        reads.sweep();
         let due = match storage.claim_due_reads(BATCH).await {
             Ok(due) => due,
             Err(error) => {
