@@ -8,6 +8,8 @@ mod glob;
 
 pub use glob::glob_matches;
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::casing::lower_case;
@@ -127,13 +129,26 @@ impl CatalogRules {
     /// Whether an entity may come from a chain that `origin` started.
     #[must_use]
     pub fn allows(&self, entity: &Entity, origin: &LocationRef) -> bool {
-        self.rules.iter().any(|rule| {
-            let here = match &rule.locations {
-                None => true,
-                Some(locations) => locations.iter().any(|location| location.matches(origin)),
-            };
-            here && rule.allow.iter().any(|allowed| allowed.matches(entity))
-        })
+        self.allowed_from(origin)
+            .any(|allowed| allowed.matches(entity))
+    }
+
+    /// What may come from there, in the order of the rules: what is told to whoever brings something else.
+    pub fn allowed_from(&self, origin: &LocationRef) -> impl Iterator<Item = &AllowedKind> {
+        let here = |rule: &&CatalogRule| match &rule.locations {
+            None => true,
+            Some(locations) => locations.iter().any(|location| location.matches(origin)),
+        };
+        self.rules.iter().filter(here).flat_map(|rule| &rule.allow)
+    }
+}
+
+impl fmt::Display for AllowedKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.spec_type {
+            None => f.write_str(&self.kind),
+            Some(spec_type) => write!(f, "{} of type {spec_type}", self.kind),
+        }
     }
 }
 
@@ -269,6 +284,11 @@ mod tests {
         assert!(!rules.allows(&entity("User", "x"), &inside));
         rules.allow_from(&outside, vec![AllowedKind::new("User")]);
         assert!(rules.allows(&entity("User", "x"), &outside));
+        let told: Vec<String> = rules
+            .allowed_from(&outside)
+            .map(AllowedKind::to_string)
+            .collect();
+        assert_eq!(told, ["API", "Resource of type Database", "User"]);
     }
 
     #[test]

@@ -121,15 +121,7 @@ impl Collected {
             .about(location.to_string()));
         }
         if !emitter.pipeline.rules.allows(&child.entity, emitter.origin) {
-            return Err(Diagnostic::error(
-                "NotAllowedError",
-                format!(
-                    "Entity {entity_ref} at {location}, originated at {}, is not of an allowed kind for that location: \
-                     add its kind to the catalog rules",
-                    emitter.origin
-                ),
-            )
-            .about(location.to_string()));
+            return Err(not_allowed(entity_ref, location, emitter));
         }
         let key = (entity_ref.clone(), child.location_key.clone());
         if !self.seen.insert(key) {
@@ -142,6 +134,29 @@ impl Collected {
         self.children.push(child);
         Ok(())
     }
+}
+
+/// Of a kind that no rule allows from there (y18).
+fn not_allowed(
+    entity_ref: &EntityRef,
+    location: &LocationRef,
+    emitter: &Emitter<'_>,
+) -> Diagnostic {
+    let rules = &emitter.pipeline.rules;
+    let allowed = rules.allowed_from(emitter.origin).map(ToString::to_string);
+    let allowed = match allowed.collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => "nothing".to_owned(),
+        some => some,
+    };
+    Diagnostic::error(
+        "NotAllowedError",
+        format!(
+            "Entity {entity_ref} at {location}, originated at {}, is not of an allowed kind for that location: its rules \
+             allow {allowed}; add the kind to the catalog rules",
+            emitter.origin
+        ),
+    )
+    .about(location.to_string())
 }
 
 /// An emitted entity with its managed-by annotations forced.
