@@ -29,6 +29,7 @@ mod pagination;
 mod probes;
 mod processing;
 mod processors;
+mod provider_refresh;
 mod rate;
 mod revision_runs;
 mod revisions;

@@ -2,6 +2,7 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use greenroom_model::ProcessorName;
 use greenroom_storage::{Mutation, MutationKind};
 use http::StatusCode;
 use serde::Deserialize;
@@ -20,9 +21,27 @@ use super::state::ApiState;
 const SHRINK_PERCENT: u64 = 30;
 const SHRINK_ENTITIES: u64 = 10;
 
+/// The provider in a path.
 #[derive(Deserialize)]
 pub(super) struct ProviderPath {
     name: String,
+}
+
+impl ProviderPath {
+    /// A provider is named by the same rule as a processor.
+    fn provider(&self) -> Result<ProcessorName, ApiError> {
+        named(&self.name)
+            .map_err(|_| ApiError::input("a provider's name is 1 to 63 of a-z, 0-9 and -"))
+    }
+
+    /// What its edges say where they come from.
+    pub(super) fn source_key(&self) -> Result<String, ApiError> {
+        Ok(source_key(&self.provider()?))
+    }
+}
+
+fn source_key(provider: &ProcessorName) -> String {
+    format!("provider:{provider}")
 }
 
 /// See the module's head.
@@ -44,9 +63,7 @@ pub(super) async fn apply_mutation(
         }
     };
     let allow_shrink = params.flag("allow_shrink")?;
-    // A provider is named by the same rule as a processor.
-    let provider = named(&path.name)
-        .map_err(|_| ApiError::input("a provider's name is 1 to 63 of a-z, 0-9 and -"))?;
+    let provider = path.provider()?;
     refuse_encoding(request.headers())?;
     let number = state.begin_mutation(access.tenant, provider.as_str());
     let mut reader = MutationReader::new(kind, provider.as_str());
@@ -55,7 +72,7 @@ pub(super) async fn apply_mutation(
         reader.push(&piece)?;
     }
     let mutation = reader.finish()?;
-    let source_key = format!("provider:{provider}");
+    let source_key = source_key(&provider);
     if kind == MutationKind::Full && !allow_shrink {
         let had = state
             .storage

@@ -3,8 +3,8 @@
 use super::operation_doc::{Content, Doc, QueryKind};
 use super::routes::Routes;
 use super::{
-    activations, faults, mutations, processing, processors, revision_runs, revisions, runs,
-    settings, upload,
+    activations, faults, mutations, processing, processors, provider_refresh, revision_runs,
+    revisions, runs, settings, upload,
 };
 
 const NO_PROCESSOR: &str = "No such processor.";
@@ -22,10 +22,7 @@ pub(super) fn routes() -> Routes {
 }
 
 fn provider_routes() -> Routes {
-    Routes::below("/tenants/{tenant}/providers").post(
-        "/{name}/mutations",
-        mutations::apply_mutation,
-        Doc::new("Applies a mutation of an entity provider.")
+    let mutation = Doc::new("Applies a mutation of an entity provider.")
             .details("NDJSON: a line `{\"add\":{\"entity\":…,\"locationKey\":…}}` for each entity, in a delta also \
                       `{\"remove\":{\"entityRef\":…}}`, closed by `{\"commit\":{\"count\":N}}`. Without a matching last line \
                       nothing changes.")
@@ -34,8 +31,18 @@ fn provider_routes() -> Routes {
             .body(Content::Media("application/x-ndjson"))
             .json(200, "MutationOutcome", "Applied.")
             .conflict("It would shrink the set too much, or a later mutation has started; nothing was changed.")
-            .error(413, "Too large in all, or one line is."),
-    )
+            .error(413, "Too large in all, or one line is.");
+    Routes::below("/tenants/{tenant}/providers")
+        .post("/{name}/mutations", mutations::apply_mutation, mutation)
+        .post(
+            "/{name}/refresh",
+            provider_refresh::refresh_entities,
+            Doc::new("Looks now at what entities with these refresh keys have read.")
+                .details("For a provider that hears of changes. A processor emits the keys; the bundled readers emit `<type>:<target>` of \
+                          what they read. Entities run if a document is another.")
+                .body(Content::Json("RefreshKeys"))
+                .json(200, "RefreshedEntities", "Queued."),
+        )
 }
 
 fn processing_routes() -> Routes {

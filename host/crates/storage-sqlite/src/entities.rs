@@ -171,6 +171,31 @@ impl EntityRepository for SqliteStorage {
         .await
     }
 
+    async fn refresh_by_keys(
+        &self,
+        tenant: TenantId,
+        keys: Vec<String>,
+    ) -> Result<u64, StorageError> {
+        let mut count = 0;
+        for key in keys {
+            let mut after = None;
+            loop {
+                let (key, last) = (key.clone(), after.take());
+                let uids = self
+                    .write("refresh entities by key", move |tx| {
+                        refresh::refresh_keyed(tx, tenant, &key, last.as_ref())
+                    })
+                    .await?;
+                count += uids.len() as u64;
+                after = uids.last().cloned();
+                if uids.len() < refresh::KEYED_AT_ONCE as usize {
+                    break;
+                }
+            }
+        }
+        Ok(count)
+    }
+
     async fn count_entities(&self, tenant: TenantId) -> Result<u64, StorageError> {
         self.read("count entities", move |conn| {
             let count = statement::one(

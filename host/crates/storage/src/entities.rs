@@ -99,6 +99,13 @@ pub trait EntityRepository {
         entity_ref: &EntityRef,
         scope: RefreshScope,
     ) -> Result<bool, StorageError>;
+    /// Makes the reads of every entity that has one of these refresh keys due now, and queues it in lane *changed* (ref §5.5).
+    /// Answers how many there were; one that has two of the keys counts twice.
+    async fn refresh_by_keys(
+        &self,
+        tenant: TenantId,
+        keys: Vec<String>,
+    ) -> Result<u64, StorageError>;
     /// Number of served entities.
     async fn count_entities(&self, tenant: TenantId) -> Result<u64, StorageError>;
 }

@@ -339,6 +339,44 @@ async fn h17_what_a_link_header_echoes_is_encoded() {
 }
 
 #[tokio::test]
+async fn h22_a_refresh_by_key_has_a_bounded_number_of_keys() {
+    let host = Host::new().await;
+    let path = "/tenants/a/providers/scm/refresh";
+    let keys = |count: usize| Some(json!({"keys": vec!["url:https://h.test/a.yaml"; count]}));
+    let answer = host.call("POST", path, keys(100)).await;
+    assert_eq!(
+        (answer.status, answer.json()),
+        (200, json!({"entities": 0}))
+    );
+    let answer = host.call("POST", path, keys(101)).await;
+    assert_eq!(
+        (answer.status, name_of(&answer)),
+        (400, json!("InputError"))
+    );
+    assert!(
+        answer
+            .json()
+            .to_string()
+            .contains("100 fit into one request")
+    );
+    for body in [
+        None,
+        Some(json!({"keys": [1]})),
+        Some(json!({"keys": [], "key": "x"})),
+    ] {
+        let answer = host.call("POST", path, body).await;
+        assert_eq!(
+            (answer.status, name_of(&answer)),
+            (400, json!("InputError"))
+        );
+    }
+    let answer = host
+        .call("POST", "/tenants/a/providers/S_CM/refresh", keys(1))
+        .await;
+    assert_eq!(answer.status, 400);
+}
+
+#[tokio::test]
 async fn h22_refreshes_are_one_piece_of_work_and_spellings_are_locations() {
     let host = Host::new().await;
     let json_type = [("content-type", "application/json")];

@@ -1,4 +1,5 @@
-//! Refreshing an entity: distrusting what was read for it and for the Locations above it (ref §5.5).
+//! Refreshing: distrusting what was read for an entity and for the Locations above it, or for all that have a refresh key
+//! (ref §5.5).
 
 use std::collections::{HashSet, VecDeque};
 
@@ -7,7 +8,7 @@ use greenroom_storage::{Lane, RefreshScope};
 use rusqlite::params;
 
 use crate::children::edges;
-use crate::damage::value;
+use crate::damage::{uid, value};
 use crate::entities::uid_of;
 use crate::statement;
 use crate::work::{enqueue, requeue_cleared};
@@ -15,6 +16,9 @@ use crate::writer::WriteTx;
 
 /// Ancestors looked at: what a refresh asks for is bounded, however many parents an entity has.
 const MAX_ANCESTORS: usize = 500;
+
+/// Entities with a key that one transaction refreshes.
+pub(super) const KEYED_AT_ONCE: u32 = 500;
 
 /// Refreshes; `false` if there is no such entity with an incoming edge.
 pub(super) fn refresh(
@@ -32,7 +36,7 @@ pub(super) fn refresh(
     let Some(uid) = uid_of(tx, tenant, entity_ref)?.filter(|_| edge.is_some()) else {
         return Ok(false);
     };
-    refresh_one(tx, tenant, &uid, scope)?;
+    refresh_one(tx, tenant, &uid, scope, Lane::OnRequest)?;
     let mut seen = HashSet::from([entity_ref.clone()]);
     let mut next = VecDeque::from([entity_ref.clone()]);
     while let Some(child) = next.pop_front() {
@@ -43,7 +47,7 @@ pub(super) fn refresh(
             if parent.kind() == "location"
                 && let Some(uid) = uid_of(tx, tenant, &parent)?
             {
-                refresh_one(tx, tenant, &uid, scope)?;
+                refresh_one(tx, tenant, &uid, scope, Lane::OnRequest)?;
             }
             next.push_back(parent);
         }
@@ -56,6 +60,7 @@ fn refresh_one(
     tenant: TenantId,
     uid: &EntityUid,
     scope: RefreshScope,
+    lane: Lane,
 ) -> rusqlite::Result<()> {
     let now = tx.now();
     tx.run(
@@ -64,7 +69,32 @@ fn refresh_one(
         params![tenant.0, uid.as_str(), now.0],
     )?;
     match scope {
-        RefreshScope::Reads => enqueue(tx, tenant, uid, Lane::OnRequest, now),
-        RefreshScope::Forced => requeue_cleared(tx, tenant, uid, Lane::OnRequest),
+        RefreshScope::Reads => enqueue(tx, tenant, uid, lane, now),
+        RefreshScope::Forced => requeue_cleared(tx, tenant, uid, lane),
     }
+}
+
+/// Refreshes the next entities that have the key, by uid, and answers them.
+pub(super) fn refresh_keyed(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    key: &str,
+    after: Option<&EntityUid>,
+) -> rusqlite::Result<Vec<EntityUid>> {
+    let uids = statement::all(
+        tx,
+        "SELECT entity_id FROM refresh_keys WHERE tenant_id = ?1 AND key = ?2 AND entity_id > ?3
+         ORDER BY entity_id LIMIT ?4",
+        params![
+            tenant.0,
+            key,
+            after.map_or("", EntityUid::as_str),
+            KEYED_AT_ONCE
+        ],
+        |row| uid(row, 0, "refresh_keys.entity_id"),
+    )?;
+    for uid in &uids {
+        refresh_one(tx, tenant, uid, RefreshScope::Reads, Lane::Changed)?;
+    }
+    Ok(uids)
 }

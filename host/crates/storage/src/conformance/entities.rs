@@ -246,6 +246,60 @@ pub async fn a_refresh_makes_reads_due(storage: &dyn Storage, clock: &TestClock)
     assert!(!none.await.unwrap());
 }
 
+/// Whoever has the key, and nobody else; a key that a run no longer has finds nobody.
+pub async fn a_refresh_by_key_makes_the_reads_of_its_entities_due(
+    storage: &dyn Storage,
+    clock: &TestClock,
+) {
+    let world = World::new(storage, clock).await;
+    put_read(&world, "l").await;
+    let all: Vec<String> = (0..1_001)
+        .map(|number| format!("component:default/c{number:04}"))
+        .collect();
+    let refs: Vec<&str> = all.iter().map(String::as_str).collect();
+    world.provide("p", &refs).await;
+    let keyed = async |key: Option<&str>| {
+        loop {
+            let claimed = claim_all(storage, &worker("w")).await;
+            for item in &claimed {
+                let mut done = success(item, Vec::new());
+                if item.entity_ref.name() != "c0000" {
+                    done.refresh_keys = key.map(str::to_owned).into_iter().collect();
+                    done.trace = vec![TracedRead {
+                        stage: Stage::PreProcess,
+                        processor: ProcessorName::parse("placeholder").unwrap(),
+                        key: read("l"),
+                        digest: Digest::of("1"),
+                    }];
+                }
+                succeed(storage, item, done).await;
+            }
+            if claimed.is_empty() {
+                return;
+            }
+        }
+    };
+    keyed(Some(HOSTILE_TEXT)).await;
+    let refresh = async |tenant, key: &str| {
+        let refreshed = storage.refresh_by_keys(tenant, vec![key.to_owned(), "none".to_owned()]);
+        refreshed.await.unwrap()
+    };
+    let other = super::tenant(storage, "other").await;
+    assert_eq!(refresh(other, HOSTILE_TEXT).await, 0);
+    assert_eq!(refresh(world.tenant, "a key").await, 0);
+    assert!(storage.claim_due_reads(10).await.unwrap().is_empty());
+    assert_eq!(refresh(world.tenant, HOSTILE_TEXT).await, 1_000);
+    let due = storage.claim_due_reads(10).await.unwrap();
+    assert_eq!(due.len(), 1);
+    assert_eq!(due[0].read.key, read("l"));
+    assert_eq!(
+        storage.queue_depth().await.unwrap(),
+        [(Lane::Changed, 1_000)]
+    );
+    keyed(None).await;
+    assert_eq!(refresh(world.tenant, HOSTILE_TEXT).await, 0);
+}
+
 /// Whatever its inputs are.
 pub async fn a_forced_refresh_runs_again(storage: &dyn Storage, clock: &TestClock) {
     let mut world = World::new(storage, clock).await;

@@ -377,6 +377,7 @@ macro_rules! queue_conformance {
             deleting_by_uid_runs_the_parent_again,
             an_ancestry_has_every_parent_once,
             a_refresh_makes_reads_due,
+            a_refresh_by_key_makes_the_reads_of_its_entities_due,
             a_forced_refresh_runs_again,
             every_state_is_shown,
             a_tenants_entities_are_its_own,
