@@ -612,6 +612,28 @@ fn y15_a_file_target_of_a_url_location_is_refused() {
 }
 
 #[test]
+fn a_file_target_that_is_a_folder_is_an_error_and_the_others_are_read() {
+    let mut pipeline = pipeline();
+    pipeline.processors[2] = processor("reader", &[Stage::ReadLocation], &["file"]);
+    let location = entity("Location", json!({"targets": ["./folder/", "./a.yaml"]}));
+    let location = location.replace("url:https://h.test/repo/a.yaml", "file:/srv/c/all.yaml");
+    let scripted = Scripted::default();
+    let step = start(job(location), &pipeline, &scripted).expect("the script answers");
+    let Step::Done(outcome) = step else {
+        panic!("it wants nothing");
+    };
+    assert_eq!(outcome.diagnostics.len(), 1, "{:?}", outcome.diagnostics);
+    assert_eq!(
+        outcome.diagnostics[0].message,
+        "file target `/srv/c/folder/` ends with a path separator: name a file"
+    );
+    let calls = scripted.calls.borrow();
+    let reads = calls.iter().filter(|call| call.contains("read-location"));
+    assert_eq!(reads.count(), 1);
+    assert!(!processed(*outcome).complete);
+}
+
+#[test]
 fn c18_its_own_ref_and_a_repeated_ref_are_ignored_with_a_warning() {
     let read = location_read(
         vec![
