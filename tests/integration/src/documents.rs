@@ -151,8 +151,8 @@ pub fn wrong_test_names(page: &str, tests: &BTreeSet<String>) -> Vec<String> {
     wrong
 }
 
-/// The names of all tests that run: functions with a test attribute and without `#[ignore]`, the storage tests that each
-/// backend is put through, and test programs without the usual harness, by the name of their file.
+/// The names of all tests that run: functions with a test attribute and without `#[ignore]`, the storage tests and scenarios
+/// that each backend is put through, and test programs without the usual harness, by the name of their file.
 ///
 /// # Panics
 /// If a source cannot be read.
@@ -162,7 +162,7 @@ pub fn test_names() -> BTreeSet<String> {
     for (path, text) in sources() {
         if path.ends_with(".rs") {
             names.extend(tests_of(&text));
-            names.extend(conformance_tests(&text));
+            names.extend(backend_tests(&text));
         } else if path.ends_with("Cargo.toml") {
             names.extend(own_harness(&text));
         }
@@ -238,13 +238,14 @@ fn tests_of(source: &str) -> Vec<String> {
     names
 }
 
-/// The names in the lists of the storage suite's groups, one a line, of which a macro makes tests.
-fn conformance_tests(source: &str) -> Vec<String> {
+/// The names in the lists, one a line, of which a macro makes a test for each backend: those of the storage suite's groups,
+/// and those of scenarios.
+fn backend_tests(source: &str) -> Vec<String> {
     let (mut names, mut group) = (Vec::new(), false);
     for line in source.lines().map(str::trim) {
-        if line.contains("(@group $run, ") && line.ends_with('[') {
+        if line.contains("(@group $run, ") && line.ends_with('[') || line == "on_every_backend! {" {
             group = true;
-        } else if line.starts_with(']') {
+        } else if line.starts_with([']', '}']) {
             group = false;
         } else if let Some(name) = line.strip_suffix(',').filter(|_| group) {
             names.push(name.to_owned());
@@ -389,7 +390,10 @@ fn helps() {}
         assert_eq!(tests_of(source), ["runs", "runs_too"]);
         let suite =
             "    m!(@group $run, runs, [\n        first,\n        second,\n    ]);\n    other,\n";
-        assert_eq!(conformance_tests(suite), ["first", "second"]);
+        assert_eq!(backend_tests(suite), ["first", "second"]);
+        let scenarios =
+            "on_every_backend! {\n    one,\n    two,\n}\n\nasync fn one() {}\n    other,\n";
+        assert_eq!(backend_tests(scenarios), ["one", "two"]);
         let manifest = "[[test]]\nname = \"a\"\n\n[[test]]\nname = \"b\"\nharness = false\n";
         assert_eq!(own_harness(manifest), ["b"]);
     }

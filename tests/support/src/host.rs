@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::process::{children_of, kill_group};
-use crate::{Client, wait_until};
+use crate::{Backend, Client, wait_until};
 
 /// How long a start may take on a busy machine.
 const START_BOUND: Duration = Duration::from_secs(60);
@@ -24,9 +24,17 @@ pub struct TestHostBuilder {
     config_file: Option<PathBuf>,
     file_roots: Vec<PathBuf>,
     workers: Option<u16>,
+    backend: Backend,
 }
 
 impl TestHostBuilder {
+    /// Where it keeps its catalog; in its data directory if not said.
+    #[must_use]
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.backend = backend;
+        self
+    }
+
     /// The text of the configuration file. Paths in it should be absolute.
     #[must_use]
     pub fn config_toml(mut self, text: impl Into<String>) -> Self {
@@ -79,6 +87,7 @@ impl TestHostBuilder {
         if let Some(count) = self.workers {
             arguments.extend(["--workers".to_owned(), count.to_string()]);
         }
+        arguments.extend(self.backend.arguments());
         TestHost::start(directory, arguments).await
     }
 }

@@ -1,6 +1,7 @@
 //! What the integration tests and the demo share: a host under test, requests to it, bounded waiting, and the comparison of
 //! a catalog with expected verdicts. Test code; nothing of the product depends on it.
 
+mod backend;
 mod client;
 mod command;
 mod host;
@@ -9,6 +10,7 @@ mod sandbox;
 mod verdicts;
 mod waiting;
 
+pub use backend::Backend;
 pub use client::{Client, Reply};
 pub use command::{Done, command};
 pub use host::{TestHost, TestHostBuilder, binary};
