@@ -469,6 +469,14 @@ pub(crate) fn schema_unbounded() {
     assert!(called.outcome.fault().is_none());
 }
 
+/// What a script can ask for is shown by the scenarios that ask for it; without one nothing happens.
+#[test]
+pub(crate) fn follow_script() {
+    let program = Program::load(FOLLOW_SCRIPT_COMPONENT);
+    let processed = program.processed(program.call(&request()));
+    assert!(processed.entity.is_none() && processed.emissions.is_empty());
+}
+
 #[test]
 pub(crate) fn fault_on_annotation() {
     let program = Program::load(FAULT_ON_ANNOTATION_COMPONENT);
