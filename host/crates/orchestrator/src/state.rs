@@ -58,6 +58,11 @@ pub(crate) enum Cursor {
 }
 
 impl Suspended {
+    /// How many calls were made so far.
+    pub fn calls(&self) -> u32 {
+        self.calls
+    }
+
     /// The calls made so far of the processor that the job observes.
     pub fn observed(&self) -> &Observed {
         &self.observed

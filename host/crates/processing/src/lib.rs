@@ -8,6 +8,7 @@
 //! Runs are idempotent: a run that is repeated, in whole or from any point, records the same.
 
 mod analyze;
+mod audit;
 mod canary;
 mod diff;
 mod drive;
@@ -27,6 +28,7 @@ mod stitcher;
 mod validation;
 
 pub use analyze::{Analysis, analyze_location};
+pub use audit::{Audit, Audited};
 pub use canary::start_canaries;
 pub use diff::{Change, ChangeKind, diff};
 pub use drive::Ports;

@@ -77,11 +77,15 @@ pub async fn process(
                     ReadAnswer::Read(readings) => readings,
                     ReadAnswer::Unavailable { retry_at, reason } => {
                         let retry_at = retry_at.max(backoff(now, claimed.attempts));
-                        return Ok(record(
-                            RunResult::Waiting { retry_at, reason },
-                            Vec::new(),
-                            0,
-                        ));
+                        let waiting = RunResult::Waiting { retry_at, reason };
+                        let calls = RunCalls {
+                            total: state.calls(),
+                            ..RunCalls::default()
+                        };
+                        return Ok(RunRecord {
+                            calls,
+                            ..record(waiting, Vec::new(), 0)
+                        });
                     }
                 };
                 let mut given = Vec::with_capacity(readings.len());
@@ -110,6 +114,7 @@ pub async fn process(
         .collect();
     let cpu_us = outcome.cpu_us;
     let calls = RunCalls {
+        total: outcome.calls,
         unprocessed: Some(Digest::of(claimed.unprocessed.as_bytes())),
         made: entity.map_or_else(Vec::new, |entity| {
             calls_made(pipeline, &entity, &outcome.called)

@@ -23,7 +23,7 @@ pub(crate) use deletion::{Gone, delete_row};
 pub(crate) use prune::{Pruning, prune_rest};
 pub(crate) use refs::{ref_of_text, stored_ref, uid_of};
 
-/// Reads the columns of [`find`]'s statements.
+/// Reads the columns of [`find_final`]'s statements.
 fn read_final(row: &Row<'_>) -> rusqlite::Result<FinalEntity> {
     let body: String = value(row, 3, "final_entities.final_entity")?;
     Ok(FinalEntity {
@@ -35,7 +35,7 @@ fn read_final(row: &Row<'_>) -> rusqlite::Result<FinalEntity> {
 }
 
 /// The served entity with that ref text.
-fn find(
+pub(crate) fn find_final(
     conn: &Connection,
     tenant: TenantId,
     entity_ref: &str,
@@ -72,7 +72,7 @@ impl EntityRepository for SqliteStorage {
     ) -> Result<Option<FinalEntity>, StorageError> {
         let entity_ref = entity_ref.clone();
         self.read("find an entity", move |conn| {
-            find(conn, tenant, entity_ref.as_str())
+            find_final(conn, tenant, entity_ref.as_str())
         })
         .await
     }
@@ -96,7 +96,9 @@ impl EntityRepository for SqliteStorage {
     ) -> Result<Vec<Option<FinalEntity>>, StorageError> {
         let refs = refs.to_vec();
         self.read("find entities by refs", move |conn| {
-            refs.iter().map(|text| find(conn, tenant, text)).collect()
+            refs.iter()
+                .map(|text| find_final(conn, tenant, text))
+                .collect()
         })
         .await
     }

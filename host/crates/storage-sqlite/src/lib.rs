@@ -35,6 +35,8 @@ mod tokens;
 
 mod children;
 mod entities;
+mod healing;
+mod left;
 mod locations;
 mod mutations;
 mod orphans;

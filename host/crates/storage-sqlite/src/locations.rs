@@ -20,7 +20,7 @@ use crate::statement;
 use crate::writer::WriteTx;
 
 /// The source key of registered locations.
-const SOURCE: Source<'static> = Source::Provider("locations");
+pub(crate) const SOURCE: Source<'static> = Source::Provider("locations");
 
 fn read_location(row: &Row<'_>) -> rusqlite::Result<Location> {
     let r#type: String = value(row, 1, "locations.type")?;

@@ -37,6 +37,7 @@ impl Maintenance for SqliteStorage {
             + self.sweep_replaced_blobs().await?
             + self.sweep_staged_blobs().await?
             + self.sweep_unnamed_blobs().await?
+            + self.sweep_staged_mutations().await?
             + self.sweep_read_bodies().await?;
         self.truncate_wal().await?;
         Ok(rows)

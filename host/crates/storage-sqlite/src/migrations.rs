@@ -26,6 +26,10 @@ const MIGRATIONS: &[&[&str]] = &[
         include_str!("../migrations/0004_bundled_settings.sql"),
         include_str!("../migrations/0004_change_etags.sql"),
     ],
+    &[
+        include_str!("../migrations/0005_healing.sql"),
+        include_str!("../migrations/0005_mutations.sql"),
+    ],
 ];
 
 /// The newest version this binary knows.

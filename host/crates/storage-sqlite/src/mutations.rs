@@ -3,14 +3,18 @@
 //! A mutation cut short has added something and removed nothing, or has removed a part whose descendants have their
 //! orphan checks queued; running it again completes it. Nothing is marked in the rows: the difference is taken against
 //! the provider's edges.
+//!
+//! What is staged goes the same way; its rows are the lists that are otherwise held in memory.
+
+mod staged;
 
 use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use greenroom_model::{EntityRef, TenantId};
 use greenroom_storage::{
-    Child, Lane, Mutation, MutationKind, MutationOutcome, MutationRepository, ProvidedEntity,
-    StorageError,
+    Child, Lane, Mutation, MutationId, MutationKind, MutationLine, MutationOutcome,
+    MutationRepository, ProvidedEntity, StorageError,
 };
 use rusqlite::params;
 
@@ -76,6 +80,46 @@ impl MutationRepository for SqliteStorage {
             .read(OPERATION, move |conn| last_seq(conn, tenant))
             .await?;
         Ok(outcome)
+    }
+
+    async fn stage_mutation(
+        &self,
+        tenant: TenantId,
+        id: &MutationId,
+        source_key: &str,
+        kind: MutationKind,
+        first: u64,
+        lines: Vec<MutationLine>,
+    ) -> Result<(), StorageError> {
+        let (id, source_key) = (id.clone(), source_key.to_owned());
+        self.write("stage a mutation", move |tx| {
+            staged::stage(tx, tenant, &id, &source_key, kind, first, &lines)
+        })
+        .await
+    }
+
+    async fn count_staged(&self, tenant: TenantId, id: &MutationId) -> Result<u64, StorageError> {
+        let id = id.clone();
+        self.read("count a staged mutation", move |conn| {
+            staged::count(conn, tenant, &id)
+        })
+        .await
+    }
+
+    async fn apply_staged(
+        &self,
+        tenant: TenantId,
+        id: &MutationId,
+    ) -> Result<Option<MutationOutcome>, StorageError> {
+        staged::apply(self, tenant, id).await
+    }
+
+    async fn drop_staged(&self, tenant: TenantId, id: &MutationId) -> Result<(), StorageError> {
+        staged::forget(self, tenant, id, staged::STAGING).await
+    }
+
+    async fn resume_mutations(&self) -> Result<u64, StorageError> {
+        staged::resume(self).await
     }
 
     async fn count_provided(

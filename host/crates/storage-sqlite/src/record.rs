@@ -26,6 +26,8 @@ use crate::statement;
 use crate::work::{Account, Finish, HeldItem, finish, held_item};
 use crate::writer::WriteTx;
 
+pub(crate) use success::PARTIAL;
+
 /// Rows of a transaction.
 const MAX_ROWS: usize = 500;
 /// Bytes of a transaction.

@@ -17,6 +17,8 @@ use crate::log::{LogEntry, append_change, last_seq};
 use crate::statement;
 use crate::writer::WriteTx;
 
+pub(crate) use input::load as load_input;
+
 /// How long a claimed ref is left alone.
 const LEASE_MS: i64 = 30_000;
 /// Refs of one claim (DESIGN §7).

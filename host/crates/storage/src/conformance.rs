@@ -9,6 +9,7 @@ pub mod chain;
 pub mod changes;
 pub mod entities;
 pub mod faults;
+pub mod healing;
 pub mod locations;
 pub mod mutations;
 pub mod orphans;

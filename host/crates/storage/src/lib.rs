@@ -21,6 +21,7 @@ pub mod conformance;
 mod entities;
 mod error;
 mod faults;
+mod healing;
 mod locations;
 mod mutations;
 mod orphans;
@@ -46,8 +47,12 @@ pub use changes::{Change, ChangeKind, ChangeLog, LogPosition};
 pub use entities::{AncestryItem, Deleted, EntityRepository, FinalEntity, RefreshScope};
 pub use error::StorageError;
 pub use faults::{FaultRecord, FaultRepository};
+pub use healing::{AuditPage, AuditedEntity, Damage, HealingRepository, Reach};
 pub use locations::{AddedLocation, Location, LocationRepository, NewLocation, UpdatedLocation};
-pub use mutations::{Mutation, MutationKind, MutationOutcome, MutationRepository, ProvidedEntity};
+pub use mutations::{
+    MAX_NAMED_CONFLICTS, Mutation, MutationId, MutationKind, MutationLine, MutationOutcome,
+    MutationRepository, ProvidedEntity,
+};
 pub use orphans::{OrphanQueue, OrphanReport};
 pub use processing_state::{
     Conflict, ProcessingFilter, ProcessingRepository, ProcessingState, ProcessingStatus,

@@ -1,4 +1,7 @@
 //! Mutations by entity providers: the root entities of a tenant (ref §6.1).
+//!
+//! One that is small is handed over whole. One that is large comes in parts and is **staged**: kept beside the catalog until it
+//! is known to be whole, and applied then, so that nobody holds it and a part of it changes nothing (DESIGN §5, §7).
 use crate::StorageError;
 use async_trait::async_trait;
 use greenroom_model::{EntityRef, TenantId};
@@ -34,6 +37,22 @@ pub struct Mutation {
     pub removed: Vec<EntityRef>,
 }
 
+/// Names a staged mutation: a fresh UUID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MutationId(pub String);
+
+/// One line of a mutation.
+#[derive(Debug, Clone)]
+pub enum MutationLine {
+    /// An entity to add or update.
+    Add(ProvidedEntity),
+    /// A ref to remove; of a delta only.
+    Remove(EntityRef),
+}
+
+/// Refs of conflicts that an outcome names; the others are counted among the tenant's conflicts.
+pub const MAX_NAMED_CONFLICTS: usize = 1_000;
+
 /// What came of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MutationOutcome {
@@ -45,7 +64,7 @@ pub struct MutationOutcome {
     pub unchanged: u64,
     /// Entities deleted, descendants included.
     pub removed: u64,
-    /// Refs that another location key owns.
+    /// Refs that another location key owns; of a staged mutation the first [`MAX_NAMED_CONFLICTS`].
     pub conflicts: Vec<EntityRef>,
     /// The log's last number after it, for read-your-writes.
     pub seq: u64,
@@ -63,6 +82,32 @@ pub trait MutationRepository {
         source_key: &str,
         mutation: Mutation,
     ) -> Result<MutationOutcome, StorageError>;
+    /// Keeps the next lines of a mutation that is not whole yet, in one transaction. `first` is the number of lines before
+    /// them, `source_key` and `kind` those of the first call. Nothing of it is seen before it is applied.
+    async fn stage_mutation(
+        &self,
+        tenant: TenantId,
+        id: &MutationId,
+        source_key: &str,
+        kind: MutationKind,
+        first: u64,
+        lines: Vec<MutationLine>,
+    ) -> Result<(), StorageError>;
+    /// Number of different refs that a staged mutation adds.
+    async fn count_staged(&self, tenant: TenantId, id: &MutationId) -> Result<u64, StorageError>;
+    /// Applies a staged mutation as [`apply_mutation`](Self::apply_mutation) would, and forgets it. From its first
+    /// transaction on it is applied in the end, by this call or by [`resume_mutations`](Self::resume_mutations); one of the
+    /// same source that is not at its end is given up. `None` if there is none with that name, or a later one took its place.
+    async fn apply_staged(
+        &self,
+        tenant: TenantId,
+        id: &MutationId,
+    ) -> Result<Option<MutationOutcome>, StorageError>;
+    /// Forgets a staged mutation that is not being applied.
+    async fn drop_staged(&self, tenant: TenantId, id: &MutationId) -> Result<(), StorageError>;
+    /// Completes staged mutations whose process died while it applied them: those without a step for a minute. Answers how
+    /// many; works across tenants.
+    async fn resume_mutations(&self) -> Result<u64, StorageError>;
     /// Number of entities with an edge from that source.
     async fn count_provided(&self, tenant: TenantId, source_key: &str)
     -> Result<u64, StorageError>;

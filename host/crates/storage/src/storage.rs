@@ -10,6 +10,7 @@ pub trait Storage:
     + ChangeLog
     + EntityRepository
     + FaultRepository
+    + HealingRepository
     + LocationRepository
     + Maintenance
     + MutationRepository
@@ -36,6 +37,7 @@ impl<T> Storage for T where
         + ChangeLog
         + EntityRepository
         + FaultRepository
+        + HealingRepository
         + LocationRepository
         + Maintenance
         + MutationRepository

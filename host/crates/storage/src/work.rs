@@ -168,6 +168,8 @@ pub struct RunCalls {
     pub unprocessed: Option<Digest>,
     /// Every processor of the tenant that matched. Bundled ones have no revisions to go back to.
     pub made: Vec<CallsMade>,
+    /// How many calls there were in all, those of bundled processors included.
+    pub total: u32,
 }
 
 /// A finished run.

@@ -7,7 +7,7 @@ use greenroom_storage::AncestryItem;
 use rusqlite::Connection;
 
 use crate::children::edges;
-use crate::entities::find;
+use crate::entities::find_final;
 
 /// Walks up the parents that are served; cycle-safe.
 pub(super) fn ancestry(
@@ -19,7 +19,7 @@ pub(super) fn ancestry(
     let mut seen = HashSet::from([entity_ref.clone()]);
     let mut next = VecDeque::from([entity_ref]);
     while let Some(entity_ref) = next.pop_front() {
-        let Some(entity) = find(conn, tenant, entity_ref.as_str())? else {
+        let Some(entity) = find_final(conn, tenant, entity_ref.as_str())? else {
             continue;
         };
         let parent_refs = edges::parents(conn, tenant, &entity_ref)?;

@@ -6,9 +6,7 @@ use greenroom_model::{EntityRef, Relation};
 use greenroom_storage::Claim;
 use rusqlite::params;
 
-use crate::damage::value;
-use crate::entities::stored_ref;
-use crate::statement;
+use crate::left;
 use crate::writer::WriteTx;
 
 /// Replaces them; answers the sources of those that came or went, whose final entities change.
@@ -18,21 +16,9 @@ pub(super) fn replace(
     relations: &[Relation],
 ) -> rusqlite::Result<BTreeSet<EntityRef>> {
     let (tenant, originator) = (claim.tenant.0, claim.uid.as_str());
-    let stored: HashSet<Relation> = statement::all(
-        tx,
-        "SELECT source_entity_ref, type, target_entity_ref FROM relations
-         WHERE tenant_id = ?1 AND originating_entity_id = ?2",
-        params![tenant, originator],
-        |row| {
-            Ok(Relation {
-                source: stored_ref(row, 0, "relations.source_entity_ref")?,
-                r#type: value(row, 1, "relations.type")?,
-                target: stored_ref(row, 2, "relations.target_entity_ref")?,
-            })
-        },
-    )?
-    .into_iter()
-    .collect();
+    let stored: HashSet<Relation> = left::relations(tx, claim.tenant, &claim.uid)?
+        .into_iter()
+        .collect();
     let wanted: HashSet<&Relation> = relations.iter().collect();
     let mut changed = BTreeSet::new();
     for relation in stored.iter().filter(|relation| !wanted.contains(relation)) {

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use greenroom_model::{Digest, EntityRef};
+use greenroom_model::{Digest, EntityRef, TenantId};
 use greenroom_storage::{Claim, Success, chain_too_long};
 use rusqlite::params;
 
 use crate::children::conflicts;
 use crate::children::edges::{self, Source};
 use crate::damage::to_json;
+use crate::left;
 use crate::orphans;
 use crate::record::{Placement, Target, reads_used, relations};
 use crate::stitching::enqueue_stitch;
@@ -16,7 +17,7 @@ use crate::writer::WriteTx;
 
 /// Stored numbers of `refresh_state.status`.
 const OK: i64 = 1;
-const PARTIAL: i64 = 2;
+pub(crate) const PARTIAL: i64 = 2;
 
 /// Writes the body and its state, relations and keys by difference, and what the change makes necessary. `good` is the
 /// digest of the bytes it ran on, if the result is one that a later fault is a regression from.
@@ -38,10 +39,17 @@ pub(super) fn apply(
     // How far it is from its origin is no part of a memo, so what was refused for it is tried again by the next run.
     let keeps_memo = !target.held.memo_cleared && placed.too_far.is_empty();
     let memo = keeps_memo.then_some(&success.memo);
+    let source = Source::Parent(&target.entity_ref);
+    let (kept, lost) = split(
+        edges::targets(tx, tenant, source)?,
+        complete,
+        &placed.accepted,
+    );
+    let left = left::digest(&kept, &success.relations);
     let now = tx.now_ms();
     tx.run(
         "UPDATE refresh_state SET processed_entity = ?3, cache = ?4, memo = ?5, trace = ?6, diagnostics = ?7,
-             status = ?8, dead_letter = 0, attempts = 0, waiting = NULL, last_run_at = ?9,
+             status = ?8, dead_letter = 0, attempts = 0, waiting = NULL, last_run_at = ?9, left_digest = ?11,
              good_digest = coalesce(?10, good_digest),
              good_trace = CASE WHEN ?10 IS NULL AND good_digest IS NOT NULL THEN coalesce(good_trace, trace) END
          WHERE tenant_id = ?1 AND entity_id = ?2",
@@ -55,7 +63,8 @@ pub(super) fn apply(
             told,
             if complete { OK } else { PARTIAL },
             now,
-            good.as_ref().map(|good| good.as_bytes())
+            good.as_ref().map(|good| good.as_bytes()),
+            left.as_bytes()
         ],
     )?;
     reads_used::replace(tx, claim, &success.trace)?;
@@ -69,30 +78,38 @@ pub(super) fn apply(
         enqueue_stitch(tx, tenant, entity_ref)?;
     }
     if complete {
-        remove_edges(tx, claim, target, success, &placed.accepted)?;
+        remove_edges(tx, tenant, source, success, &lost)?;
     }
     Ok(())
 }
 
-/// Removes the edges this parent no longer emits (a run with errors removes nothing), and looks after the targets.
+/// Which targets keep their edge from this parent, and which lose it: those it no longer emits. A run with errors removes
+/// nothing.
+fn split(
+    targets: Vec<EntityRef>,
+    complete: bool,
+    accepted: &[EntityRef],
+) -> (Vec<EntityRef>, Vec<EntityRef>) {
+    let accepted: HashSet<&EntityRef> = accepted.iter().collect();
+    targets
+        .into_iter()
+        .partition(|target| !complete || accepted.contains(target))
+}
+
+/// Removes edges and looks after their targets.
 fn remove_edges(
     tx: &mut WriteTx<'_>,
-    claim: &Claim,
-    target: &Target,
+    tenant: TenantId,
+    source: Source<'_>,
     success: &Success,
-    accepted: &[EntityRef],
+    lost: &[EntityRef],
 ) -> rusqlite::Result<()> {
-    let tenant = claim.tenant;
-    let source = Source::Parent(&target.entity_ref);
-    let kept: HashSet<&EntityRef> = accepted.iter().collect();
     let now = tx.now();
-    for gone in edges::targets(tx, tenant, source)? {
-        if !kept.contains(&gone) {
-            edges::remove(tx, tenant, source, &gone)?;
-            orphans::enqueue_check(tx, tenant, &gone, now)?;
-            // The bytes may be ours; another parent's are to be placed over them.
-            edges::requeue_parents(tx, tenant, &gone)?;
-        }
+    for gone in lost {
+        edges::remove(tx, tenant, source, gone)?;
+        orphans::enqueue_check(tx, tenant, gone, now)?;
+        // The bytes may be ours; another parent's are to be placed over them.
+        edges::requeue_parents(tx, tenant, gone)?;
     }
     let emitted = success
         .children

@@ -8,8 +8,8 @@ use crate::damage::{json, uid, value};
 use crate::entities::stored_ref;
 use crate::statement;
 
-/// Loads the input of a claimed ref.
-pub(super) fn load(
+/// Loads the input of a ref.
+pub(crate) fn load(
     conn: &Connection,
     tenant: TenantId,
     entity_ref: EntityRef,

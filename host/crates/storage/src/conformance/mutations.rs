@@ -3,7 +3,10 @@
 
 use super::TestClock;
 use super::queue::{World, child, claim_all, entity_ref, provide, provided, worker};
-use crate::{Mutation, MutationKind, Storage};
+use crate::{
+    Mutation, MutationId, MutationKind, MutationLine, MutationOutcome, ProvidedEntity, Storage,
+};
+use greenroom_model::TenantId;
 
 /// Added, updated, unchanged and removed are counted; what is the same is not touched.
 pub async fn a_full_mutation_is_a_difference(storage: &dyn Storage, clock: &TestClock) {
@@ -397,4 +400,171 @@ pub async fn the_last_of_equal_refs_wins(storage: &dyn Storage, clock: &TestCloc
             .body
             .starts_with("processed 2|")
     );
+}
+
+fn id(name: &str) -> MutationId {
+    MutationId(name.to_owned())
+}
+
+/// Stages entities of a full mutation in parts of seven.
+async fn stage_full(
+    storage: &dyn Storage,
+    tenant: TenantId,
+    name: &str,
+    entities: Vec<ProvidedEntity>,
+) {
+    let lines: Vec<_> = entities.into_iter().map(MutationLine::Add).collect();
+    let id = id(name);
+    for (index, part) in lines.chunks(7).enumerate() {
+        let first = index as u64 * 7;
+        let staged =
+            storage.stage_mutation(tenant, &id, "p", MutationKind::Full, first, part.to_vec());
+        staged.await.unwrap();
+    }
+}
+
+/// Stages a full mutation and applies it.
+async fn give(
+    storage: &dyn Storage,
+    tenant: TenantId,
+    name: &str,
+    entities: Vec<ProvidedEntity>,
+) -> MutationOutcome {
+    stage_full(storage, tenant, name, entities).await;
+    let applied = storage.apply_staged(tenant, &id(name)).await.unwrap();
+    applied.unwrap()
+}
+
+fn some(range: std::ops::Range<u32>, body: &str) -> Vec<ProvidedEntity> {
+    range
+        .map(|number| provided(&format!("component:c{number}"), body, None))
+        .collect()
+}
+
+/// Neither a list nor a queue sees it; dropped or abandoned it was never there, applied it is applied once.
+pub async fn h21_what_is_staged_changes_nothing_until_it_is_applied(
+    storage: &dyn Storage,
+    clock: &TestClock,
+) {
+    let world = World::new(storage, clock).await;
+    let tenant = world.tenant;
+    for name in ["dropped", "abandoned", "applied"] {
+        stage_full(storage, tenant, name, some(0..20, name)).await;
+        assert_eq!(storage.count_staged(tenant, &id(name)).await.unwrap(), 20);
+    }
+    assert!(claim_all(storage, &worker("w")).await.is_empty());
+    assert_eq!(storage.count_provided(tenant, "p").await.unwrap(), 0);
+    storage.drop_staged(tenant, &id("dropped")).await.unwrap();
+    let gone = storage.apply_staged(tenant, &id("dropped")).await;
+    assert_eq!(gone.unwrap(), None);
+    let applied = storage.apply_staged(tenant, &id("applied")).await.unwrap();
+    assert_eq!(applied.unwrap().added, 20);
+    let again = storage.apply_staged(tenant, &id("applied")).await;
+    assert_eq!(again.unwrap(), None);
+    clock.advance(3_600_001);
+    assert_eq!(storage.resume_mutations().await.unwrap(), 0);
+    storage.sweep().await.unwrap();
+    let swept = storage.apply_staged(tenant, &id("abandoned")).await;
+    assert_eq!(swept.unwrap(), None);
+    world.settle().await;
+    let served = world.served("component:c0").await.unwrap();
+    assert!(served.body.starts_with("processed applied|"));
+}
+
+/// As one that is handed over whole, over several transactions: the last of equal refs wins, what is missing goes.
+pub async fn a_staged_full_mutation_is_a_difference(storage: &dyn Storage, clock: &TestClock) {
+    let mut world = World::new(storage, clock).await;
+    let tenant = world.tenant;
+    world.emits("component:default/c0", vec![child("api:x", "x", None)]);
+    let first = give(storage, tenant, "1", some(0..600, "1")).await;
+    assert_eq!((first.added, first.removed), (600, 0));
+    world.settle().await;
+    assert!(world.served("api:x").await.is_some());
+    let mut second = some(500..700, "0");
+    second.extend(some(500..510, "2"));
+    second.extend(some(510..600, "1"));
+    stage_full(storage, tenant, "2", second).await;
+    let counted = storage.count_staged(tenant, &id("2")).await.unwrap();
+    assert_eq!(counted, 200);
+    let second = storage.apply_staged(tenant, &id("2")).await.unwrap();
+    let second = second.unwrap();
+    let counts = (second.added, second.updated, second.unchanged);
+    assert_eq!(counts, (100, 10, 90));
+    assert_eq!(second.removed, 501, "with what only they reached");
+    assert_eq!(storage.count_provided(tenant, "p").await.unwrap(), 200);
+    let position = storage.log_position(tenant).await.unwrap();
+    assert_eq!(second.seq, position.seq);
+    assert_eq!(world.settle().await.len(), 110);
+    assert_eq!(world.all_served().await.len(), 200);
+    let served = world.served("component:c505").await.unwrap();
+    assert!(served.body.starts_with("processed 2|"));
+}
+
+/// What is added wins over what is removed; what is not named stays.
+pub async fn a_staged_delta_touches_what_it_names(storage: &dyn Storage, clock: &TestClock) {
+    let world = World::new(storage, clock).await;
+    let tenant = world.tenant;
+    give(storage, tenant, "1", some(0..4, "1")).await;
+    world.settle().await;
+    let lines = vec![
+        MutationLine::Remove(entity_ref("component:c0")),
+        MutationLine::Remove(entity_ref("component:c1")),
+        MutationLine::Remove(entity_ref("component:none")),
+        MutationLine::Add(provided("component:c1", "2", None)),
+        MutationLine::Add(provided("component:c9", "2", None)),
+    ];
+    let id = id("2");
+    let staged = storage.stage_mutation(tenant, &id, "p", MutationKind::Delta, 0, lines);
+    staged.await.unwrap();
+    let outcome = storage.apply_staged(tenant, &id).await.unwrap();
+    let outcome = outcome.unwrap();
+    let counts = (outcome.added, outcome.updated, outcome.removed);
+    assert_eq!(counts, (1, 1, 1));
+    world.settle().await;
+    let served = ["c1", "c2", "c3", "c9"].map(|name| format!("component:default/{name}"));
+    assert_eq!(world.all_served().await, served);
+}
+
+/// A ref that another owns is named and listed, and an edge that the provider had to it goes.
+pub async fn a_staged_mutation_takes_conflicts_as_another_does(
+    storage: &dyn Storage,
+    clock: &TestClock,
+) {
+    let world = World::new(storage, clock).await;
+    let tenant = world.tenant;
+    provide(
+        storage,
+        tenant,
+        "q",
+        vec![provided("component:x", "of q", None)],
+    )
+    .await;
+    give(
+        storage,
+        tenant,
+        "1",
+        vec![provided("component:x", "of p", Some("p"))],
+    )
+    .await;
+    provide(
+        storage,
+        tenant,
+        "q",
+        vec![provided("component:x", "of q", Some("p"))],
+    )
+    .await;
+    let lost = give(
+        storage,
+        tenant,
+        "2",
+        vec![provided("component:x", "of p", Some("other"))],
+    )
+    .await;
+    assert_eq!(lost.conflicts, [entity_ref("component:x")]);
+    assert_eq!(storage.count_provided(tenant, "p").await.unwrap(), 0);
+    let conflicts = storage.list_conflicts(tenant, 10).await.unwrap();
+    assert_eq!(conflicts.len(), 1);
+    give(storage, tenant, "3", some(0..1, "1")).await;
+    let conflicts = storage.list_conflicts(tenant, 10).await.unwrap();
+    assert!(conflicts.is_empty(), "it is not given any more");
 }

@@ -350,6 +350,10 @@ macro_rules! queue_conformance {
             an_entity_without_a_key_is_taken_over,
             every_emitter_keeps_its_edge,
             the_last_of_equal_refs_wins,
+            h21_what_is_staged_changes_nothing_until_it_is_applied,
+            a_staged_full_mutation_is_a_difference,
+            a_staged_delta_touches_what_it_names,
+            a_staged_mutation_takes_conflicts_as_another_does,
         ]);
         $crate::storage_conformance!(@group $run, locations, [
             a_location_is_registered_once,
@@ -364,6 +368,10 @@ macro_rules! queue_conformance {
             a_batch_is_of_one_tenant,
             a_change_says_with_which_etag_the_entity_was_served,
             diagnostics_reach_the_served_entity,
+        ]);
+        $crate::storage_conformance!(@group $run, healing, [
+            what_runs_leave_is_as_it_was_left,
+            healing_what_is_whole_changes_nothing,
         ]);
         $crate::storage_conformance!(@group $run, orphans, [
             an_orphan_is_marked_then_deleted,

@@ -157,6 +157,7 @@ impl<'a> Trial<'a> {
             calls: RunCalls {
                 unprocessed: Some(Digest::of(&item.unprocessed)),
                 made: current,
+                total: 1,
             },
         }
     }
