@@ -5,6 +5,7 @@
 //! process stops; guests run in processes of their own, so that none of them can hold a loop or reach what a worker holds.
 
 mod artifacts;
+mod audit;
 mod claims;
 mod compile_child;
 mod compile_death;
@@ -20,6 +21,8 @@ mod sandbox_children;
 mod scheduler;
 mod sealed_set;
 mod source_shares;
+#[cfg(test)]
+mod tests;
 mod validation;
 mod worker_process;
 

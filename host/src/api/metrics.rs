@@ -19,7 +19,7 @@ use prometheus_client::registry::Registry;
 
 use super::error::ApiError;
 use super::state::ApiState;
-use crate::supervisor::SandboxEnd;
+use crate::supervisor::{Figure, Figures, SandboxEnd};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -33,7 +33,17 @@ struct EndLabels {
     reason: &'static str,
 }
 
-/// The edge's metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RunLabels {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HealedLabels {
+    what: &'static str,
+}
+
+/// The edge's metrics, and what workers told.
 pub(crate) struct ApiMetrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
@@ -44,6 +54,10 @@ pub(crate) struct ApiMetrics {
     pub(crate) change_streams: Gauge,
     worker_restarts: Gauge<u64, AtomicU64>,
     sandbox_restarts: Family<EndLabels, Gauge<u64, AtomicU64>>,
+    calls: Gauge<u64, AtomicU64>,
+    runs: Family<RunLabels, Gauge<u64, AtomicU64>>,
+    audited: Gauge<u64, AtomicU64>,
+    healed: Family<HealedLabels, Gauge<u64, AtomicU64>>,
 }
 
 impl ApiMetrics {
@@ -84,6 +98,30 @@ impl ApiMetrics {
             "Sandbox children that are gone, by reason",
             sandbox_restarts.clone(),
         );
+        let calls = Gauge::default();
+        let runs = Family::default();
+        let audited = Gauge::default();
+        let healed = Family::default();
+        registry.register(
+            "processor_calls",
+            "Calls of processors in runs of entities",
+            calls.clone(),
+        );
+        registry.register(
+            "processing_runs",
+            "Runs of entities: made, or skipped because nothing had changed",
+            runs.clone(),
+        );
+        registry.register(
+            "audited_entities",
+            "Entities that the daily audit has looked at",
+            audited.clone(),
+        );
+        registry.register(
+            "audit_healed",
+            "What the daily audit has mended: memos, edges, stitches",
+            healed.clone(),
+        );
         Arc::new(Self {
             registry,
             requests,
@@ -93,7 +131,29 @@ impl ApiMetrics {
             change_streams,
             worker_restarts,
             sandbox_restarts,
+            calls,
+            runs,
+            audited,
+            healed,
         })
+    }
+
+    /// Notes what workers have counted.
+    fn figures(&self, figures: &Figures) {
+        self.calls.set(figures.of(Figure::Calls));
+        self.audited.set(figures.of(Figure::Audited));
+        for (result, figure) in [("made", Figure::RunsMade), ("skipped", Figure::RunsSkipped)] {
+            let gauge = self.runs.get_or_create(&RunLabels { result });
+            gauge.set(figures.of(figure));
+        }
+        for (what, figure) in [
+            ("memo", Figure::HealedMemos),
+            ("edge", Figure::HealedEdges),
+            ("stitch", Figure::HealedStitches),
+        ] {
+            let gauge = self.healed.get_or_create(&HealedLabels { what });
+            gauge.set(figures.of(figure));
+        }
     }
 
     /// Notes what the indexes hold.
@@ -128,6 +188,7 @@ pub(crate) async fn show_metrics(State(state): State<ApiState>) -> Response {
     if let Some(workers) = &state.workers {
         let status = workers.status();
         state.metrics.worker_restarts.set(status.restarts);
+        state.metrics.figures(&status.figures);
         for end in SandboxEnd::ALL {
             let labels = EndLabels {
                 reason: end.as_str(),

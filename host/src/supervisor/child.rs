@@ -10,7 +10,7 @@ use tokio::io::BufReader;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tracing::{info, warn};
 
-use super::{Message, SandboxEnds, Wakes, read_message, write_message};
+use super::{Figures, Message, SandboxEnds, Wakes, read_message, write_message};
 use crate::lifecycle::{Lifecycle, Stopping};
 
 /// Silence after which a worker is taken for dead.
@@ -33,6 +33,8 @@ pub struct WorkerStatus {
     pub restarts: u64,
     /// How the sandbox children of all workers so far ended.
     pub sandboxes: SandboxEnds,
+    /// What all workers so far counted of their work.
+    pub figures: Figures,
 }
 
 /// Keeps a number of workers running.
@@ -128,7 +130,7 @@ impl Supervisor {
         self.with_status(|status| status.running.push(pid));
         let mut output = BufReader::new(output);
         let mut worker = None;
-        let mut said = SandboxEnds::default();
+        let mut said = (SandboxEnds::default(), Figures::default());
         let reason = loop {
             tokio::select! {
                 () = stopping.wait() => {
@@ -146,9 +148,12 @@ impl Supervisor {
                         worker = Some(WorkerId(id));
                     }
                     Ok(Some(Message::Wake)) => self.wakes.incoming.notify_waiters(),
-                    Ok(Some(Message::Heartbeat { sandboxes })) => {
-                        let before = std::mem::replace(&mut said, sandboxes);
-                        self.with_status(|status| status.sandboxes.add(before, sandboxes));
+                    Ok(Some(Message::Heartbeat { sandboxes, figures })) => {
+                        let before = std::mem::replace(&mut said, (sandboxes, figures));
+                        self.with_status(|status| {
+                            status.sandboxes.add(before.0, sandboxes);
+                            status.figures.add(before.1, figures);
+                        });
                     }
                     Ok(Some(Message::Stop)) => {}
                     Ok(None) => break "it ended",

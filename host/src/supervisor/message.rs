@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::SandboxEnds;
+use super::{Figures, SandboxEnds};
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub enum Message {
         /// How its sandbox children ended so far.
         #[serde(default)]
         sandboxes: SandboxEnds,
+        /// What it counted of its work so far.
+        #[serde(default)]
+        figures: Figures,
     },
     /// From either: it has committed something that the other may be waiting for.
     Wake,

@@ -69,6 +69,7 @@ impl ParentPipe {
                         let before = std::mem::replace(&mut beats, pulse.count());
                         (before != beats).then(|| Message::Heartbeat {
                             sandboxes: pulse.sandbox_ends(),
+                            figures: pulse.figures(),
                         })
                     }
                 };

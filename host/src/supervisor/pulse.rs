@@ -1,8 +1,10 @@
-//! What a worker says of itself with each heartbeat: that its claim loop turns, and how its sandbox children ended.
+//! What a worker says of itself with each heartbeat: that its claim loop turns, how its sandbox children ended, and what it
+//! counted of its work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::figures::{self, Figure, Figures};
 use super::sandbox_ends::{Counters, SandboxEnd, SandboxEnds};
 
 /// Counters that are raised by the parts of a worker; cheap to clone. A heartbeat is sent only when the claim loop has
@@ -14,6 +16,7 @@ pub struct Pulse(Arc<Counts>);
 struct Counts {
     turns: AtomicU64,
     sandboxes: Counters,
+    figures: figures::Counters,
 }
 
 impl Pulse {
@@ -30,6 +33,16 @@ impl Pulse {
     /// A sandbox child that was still needed is gone.
     pub fn sandbox_ended(&self, end: SandboxEnd) {
         self.0.sandboxes.count(end);
+    }
+
+    /// So much more of a figure.
+    pub fn add(&self, figure: Figure, more: u64) {
+        self.0.figures.add(figure, more);
+    }
+
+    /// What was counted so far.
+    pub fn figures(&self) -> Figures {
+        self.0.figures.figures()
     }
 
     /// How many are, and why.

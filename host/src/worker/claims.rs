@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use super::StoredReads;
 use super::loops::wait_for_work;
 use crate::lifecycle::Stopping;
-use crate::supervisor::{Pulse, Wakes};
+use crate::supervisor::{Figure, Pulse, Wakes};
 
 /// Runs in flight; guests run on few of them at once, the others wait for reads or their turn.
 const IN_FLIGHT: usize = 64;
@@ -73,7 +73,7 @@ impl ClaimLoop {
         while in_flight.join_next().await.is_some() {}
     }
 
-    async fn claim(&self, free: usize) -> Vec<Claimed> {
+    pub(super) async fn claim(&self, free: usize) -> Vec<Claimed> {
         let only_requests = free <= KEPT_FOR_REQUESTS;
         let limit = if only_requests {
             free
@@ -95,7 +95,7 @@ impl ClaimLoop {
 
     /// Each claimed item with its tenant's pipeline, looked up once a batch. Items of a tenant whose pipeline cannot be
     /// had are given back.
-    async fn with_pipelines(
+    pub(super) async fn with_pipelines(
         &self,
         claimed: Vec<Claimed>,
     ) -> Option<Vec<(Claimed, Arc<TenantPipeline>)>> {
@@ -125,7 +125,7 @@ impl ClaimLoop {
         (!runs.is_empty()).then_some(runs)
     }
 
-    async fn one(&self, claimed: Claimed, pipeline: &Arc<TenantPipeline>) {
+    pub(super) async fn one(&self, claimed: Claimed, pipeline: &Arc<TenantPipeline>) {
         let (lane, entity_ref) = (claimed.lane, claimed.entity_ref.clone());
         let item = claimed.clone();
         let ran = process(
@@ -151,6 +151,14 @@ impl ClaimLoop {
                 ours(&item, &*self.clock, &chain(&error))
             }
         };
+        let figure = match record.result {
+            RunResult::Skipped { .. } => Figure::RunsSkipped,
+            RunResult::Succeeded(_) | RunResult::Rejected(_) | RunResult::Waiting { .. } => {
+                Figure::RunsMade
+            }
+        };
+        self.pulse.add(figure, 1);
+        self.pulse.add(Figure::Calls, u64::from(record.calls.total));
         for fault in &record.faults {
             info!(
                 tenant.id = item.claim.tenant.0,

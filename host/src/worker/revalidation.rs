@@ -27,25 +27,33 @@ pub(crate) async fn revalidate(
 ) {
     while !stopping.is_stopping() {
         reads.sweep();
-        let due = match storage.claim_due_reads(BATCH).await {
-            Ok(due) => due,
-            Err(error) => {
-                warn!(%error, "could not claim due reads");
-                Vec::new()
-            }
-        };
-        let idle = due.is_empty();
-        let looks = due
-            .into_iter()
-            .map(|due| look(&*storage, &reads, &*clock, due));
-        futures_util::future::join_all(looks).await;
-        if idle {
+        let looked = look_at_due(&*storage, &reads, &*clock).await;
+        if looked == 0 {
             tokio::select! {
                 () = stopping.wait() => return,
                 () = tokio::time::sleep(PAUSE) => {}
             }
         }
     }
+}
+
+/// Looks at reads that are due, at most [`BATCH`] of them; how many.
+pub(super) async fn look_at_due(
+    storage: &dyn Storage,
+    reads: &StoredReads,
+    clock: &dyn Clock,
+) -> usize {
+    let due = match storage.claim_due_reads(BATCH).await {
+        Ok(due) => due,
+        Err(error) => {
+            warn!(%error, "could not claim due reads");
+            Vec::new()
+        }
+    };
+    let count = due.len();
+    let looks = due.into_iter().map(|due| look(storage, reads, clock, due));
+    futures_util::future::join_all(looks).await;
+    count
 }
 
 async fn look(storage: &dyn Storage, reads: &StoredReads, clock: &dyn Clock, due: DueRead) {

@@ -13,10 +13,12 @@ use std::time::Duration;
 use greenroom_storage::{Storage, StorageError, TaskSettings, WorkerId};
 use tracing::{info, warn};
 
+use super::audit::Auditor;
 use crate::lifecycle::Stopping;
 
 /// How often due tasks are looked for, and whether a run may go on.
 const LOOK: Duration = Duration::from_secs(1);
+const DAY_MS: u64 = 86_400_000;
 
 /// What a run of a task comes to.
 type Run = Pin<Box<dyn Future<Output = Result<(), StorageError>> + Send>>;
@@ -42,6 +44,47 @@ impl Task {
             run: Box::new(move || {
                 let storage = Arc::clone(&storage);
                 Box::pin(async move { storage.sweep().await.map(|_| ()) })
+            }),
+        }
+    }
+
+    /// Completes mutations whose process died while it applied them.
+    pub(crate) fn mutations(storage: &Arc<dyn Storage>) -> Self {
+        let storage = Arc::clone(storage);
+        Self {
+            id: "catalog_mutations",
+            settings: TaskSettings {
+                cadence_ms: 60_000,
+                initial_delay_ms: 60_000,
+                timeout_ms: 3_600_000,
+            },
+            run: Box::new(move || {
+                let storage = Arc::clone(&storage);
+                Box::pin(async move {
+                    let completed = storage.resume_mutations().await?;
+                    if completed > 0 {
+                        info!(completed, "mutations of a process that died");
+                    }
+                    Ok(())
+                })
+            }),
+        }
+    }
+
+    /// Computes everything again from what is stored, and mends what differs. It may take most of a day, because it rests
+    /// longer than it works.
+    pub(crate) fn audit(auditor: Auditor) -> Self {
+        let auditor = Arc::new(auditor);
+        Self {
+            id: "catalog_audit",
+            settings: TaskSettings {
+                cadence_ms: DAY_MS,
+                initial_delay_ms: 3_600_000,
+                timeout_ms: DAY_MS,
+            },
+            run: Box::new(move || {
+                let auditor = Arc::clone(&auditor);
+                Box::pin(async move { auditor.run().await })
             }),
         }
     }

@@ -9,6 +9,7 @@ use greenroom_storage::{Storage, WorkerId};
 use tokio::sync::{Notify, mpsc};
 use tracing::{error, info, warn};
 
+use super::audit::Auditor;
 use super::claims::{ClaimLoop, chain};
 use super::compile_queue::CompileQueue;
 use super::loops::wait_for_work;
@@ -117,7 +118,20 @@ impl Worker {
         lifecycle.spawn(schedule(
             Arc::clone(storage),
             id.clone(),
-            vec![Task::retention(storage)],
+            vec![Task::retention(storage), Task::mutations(storage)],
+            lifecycle.stopping(),
+        ));
+        // In a loop of its own, because a run takes hours.
+        let auditor = Auditor {
+            storage: Arc::clone(storage),
+            pipelines: Arc::clone(&parts.pipelines),
+            clock: Arc::clone(&parts.clock),
+            pulse: parts.pulse.clone(),
+        };
+        lifecycle.spawn(schedule(
+            Arc::clone(storage),
+            id.clone(),
+            vec![Task::audit(auditor)],
             lifecycle.stopping(),
         ));
         let runs = RunLoop {
