@@ -22,6 +22,8 @@ mod index;
 mod leftover;
 mod metrics;
 mod mutation_lines;
+mod mutation_staging;
+mod mutation_turns;
 mod mutations;
 mod openapi;
 mod operation_doc;

@@ -1,11 +1,11 @@
 //! The lines of a mutation (DESIGN §5): NDJSON, closed by `{"commit":{"count":N}}`.
 //!
-//! Bytes come in pieces and are cut into lines here. Nothing is handed out before the closing line matched, so a cut
-//! request changes nothing (h21).
+//! Bytes come in pieces and are cut into lines here. What was read is handed out in batches, so that a mutation of any size is
+//! read in the room of one batch; whether it is whole is known with its closing line, and until then nobody may act on it (h21).
 
 use greenroom_model::annotations::{MANAGED_BY_LOCATION, MANAGED_BY_ORIGIN_LOCATION};
 use greenroom_model::{Entity, EntityRef};
-use greenroom_storage::{Mutation, MutationKind, ProvidedEntity};
+use greenroom_storage::{Mutation, MutationKind, MutationLine, ProvidedEntity};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -14,8 +14,11 @@ use super::error::ApiError;
 /// Largest entity, and so the longest line with what surrounds it.
 const MAX_ENTITY_BYTES: usize = 4 * 1024 * 1024;
 const MAX_LINE_BYTES: usize = MAX_ENTITY_BYTES + 64 * 1024;
-/// Largest mutation.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Largest mutation: a million entities of a kilobyte, which storage keeps until the last line.
+const MAX_BYTES: usize = 1024 * 1024 * 1024;
+/// Lines and bytes from which on what was read is a batch: a transaction's worth (DESIGN §7).
+const BATCH_LINES: usize = 500;
+const BATCH_BYTES: usize = 1024 * 1024;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
@@ -48,7 +51,10 @@ struct CommitLine {
 pub(super) struct MutationReader {
     /// What is written into the managed-by annotations where an entity has none.
     default_location: String,
-    mutation: Mutation,
+    kind: MutationKind,
+    /// What was read and not handed out.
+    batch: Vec<MutationLine>,
+    batch_bytes: usize,
     pending: Vec<u8>,
     read: usize,
     lines: u64,
@@ -59,11 +65,9 @@ impl MutationReader {
     pub(super) fn new(kind: MutationKind, provider: &str) -> Self {
         Self {
             default_location: format!("provider:{provider}"),
-            mutation: Mutation {
-                kind,
-                added: Vec::new(),
-                removed: Vec::new(),
-            },
+            kind,
+            batch: Vec::new(),
+            batch_bytes: 0,
             pending: Vec::new(),
             read: 0,
             lines: 0,
@@ -76,7 +80,7 @@ impl MutationReader {
         self.read += piece.len();
         if self.read > MAX_BYTES {
             return Err(ApiError::too_large(
-                "a mutation may have 64 MiB; split it into deltas",
+                "a mutation may have 1 GiB; split it into deltas",
             ));
         }
         while let Some(end) = piece.iter().position(|byte| *byte == b'\n') {
@@ -87,11 +91,20 @@ impl MutationReader {
         self.extend(piece)
     }
 
-    /// The mutation, if the closing line was there and right.
-    pub(super) fn finish(mut self) -> Result<Mutation, ApiError> {
+    /// What was read since the last batch, if it is enough for one.
+    pub(super) fn batch(&mut self) -> Option<Vec<MutationLine>> {
+        let full = self.batch.len() >= BATCH_LINES || self.batch_bytes >= BATCH_BYTES;
+        full.then(|| {
+            self.batch_bytes = 0;
+            std::mem::take(&mut self.batch)
+        })
+    }
+
+    /// What was read since the last batch, if the closing line was there and right.
+    pub(super) fn finish(mut self) -> Result<Vec<MutationLine>, ApiError> {
         self.end_line()?;
         if self.committed {
-            Ok(self.mutation)
+            Ok(self.batch)
         } else {
             Err(ApiError::input(
                 "the last line must be {\"commit\":{\"count\":N}}; nothing was changed",
@@ -127,15 +140,17 @@ impl MutationReader {
         match line {
             Line::Add(add) => {
                 let entity = self.entity(add)?;
-                self.mutation.added.push(entity);
+                self.batch_bytes += entity.unprocessed.len();
+                self.batch.push(MutationLine::Add(entity));
             }
-            Line::Remove(_) if self.mutation.kind == MutationKind::Full => {
+            Line::Remove(_) if self.kind == MutationKind::Full => {
                 return Err(self.wrong("removes, which only a delta may; leave the entity out"));
             }
             Line::Remove(remove) => {
                 let entity_ref =
                     EntityRef::parse(&remove.entity_ref).map_err(|error| self.wrong(error))?;
-                self.mutation.removed.push(entity_ref);
+                self.batch_bytes += entity_ref.as_str().len();
+                self.batch.push(MutationLine::Remove(entity_ref));
             }
             Line::Commit(commit) if commit.count == self.lines => self.committed = true,
             Line::Commit(commit) => {
@@ -185,11 +200,31 @@ pub fn read_mutation<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<Mutation, String> {
     let mut reader = MutationReader::new(kind, provider);
-    pieces
-        .into_iter()
-        .try_for_each(|piece| reader.push(piece))
-        .and_then(|()| reader.finish())
-        .map_err(|error| error.message().to_owned())
+    let mut lines = Vec::new();
+    let read = pieces.into_iter().try_for_each(|piece| {
+        reader.push(piece)?;
+        lines.extend(reader.batch().into_iter().flatten());
+        Ok(())
+    });
+    read.and_then(|()| reader.finish())
+        .map(|last| whole(kind, lines.into_iter().chain(last)))
+        .map_err(|error: ApiError| error.message().to_owned())
+}
+
+/// The mutation that lines are.
+pub(super) fn whole(kind: MutationKind, lines: impl IntoIterator<Item = MutationLine>) -> Mutation {
+    let (mut added, mut removed) = (Vec::new(), Vec::new());
+    for line in lines {
+        match line {
+            MutationLine::Add(entity) => added.push(entity),
+            MutationLine::Remove(entity_ref) => removed.push(entity_ref),
+        }
+    }
+    Mutation {
+        kind,
+        added,
+        removed,
+    }
 }
 
 /// Whether a location ref has the type `file`, however it is spaced or cased (y15).
@@ -212,7 +247,7 @@ mod tests {
         for piece in text.as_bytes().chunks(7) {
             reader.push(piece)?;
         }
-        reader.finish()
+        Ok(whole(kind, reader.finish()?))
     }
 
     #[test]
@@ -251,18 +286,34 @@ mod tests {
     }
 
     #[test]
-    fn h21_a_mutation_has_64_mib() {
+    fn lines_are_handed_out_by_the_transaction() {
+        let mut reader = MutationReader::new(MutationKind::Full, "p");
+        let line = format!("{ADD}\n");
+        for _ in 1..BATCH_LINES {
+            reader.push(line.as_bytes()).unwrap();
+        }
+        assert!(reader.batch().is_none());
+        reader.push(line.as_bytes()).unwrap();
+        assert_eq!(reader.batch().unwrap().len(), BATCH_LINES);
+        assert!(reader.batch().is_none());
+        let large = line.replace("v1", &"x".repeat(BATCH_BYTES));
+        reader.push(large.as_bytes()).unwrap();
+        assert_eq!(reader.batch().unwrap().len(), 1);
+        let commit = format!("{{\"commit\":{{\"count\":{}}}}}", BATCH_LINES + 1);
+        reader.push(commit.as_bytes()).unwrap();
+        assert!(reader.finish().unwrap().is_empty());
+    }
+
+    #[test]
+    fn h21_a_mutation_has_1_gib() {
         let blank = [vec![b' '; (1 << 20) - 1], vec![b'\n']].concat();
         let mut reader = MutationReader::new(MutationKind::Full, "p");
-        for _ in 0..MAX_BYTES >> 20 {
+        reader.read = MAX_BYTES - 2 * blank.len();
+        for _ in 0..2 {
             assert!(reader.push(&blank).is_ok());
         }
         let refused = reader.push(b" ").unwrap_err();
-        assert!(
-            refused.message().contains("64 MiB"),
-            "{}",
-            refused.message()
-        );
+        assert!(refused.message().contains("1 GiB"), "{}", refused.message());
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! `POST /tenants/{tenant}/providers/{name}/mutations?type=delta|full`: an entity provider over HTTP (DESIGN §5).
+//!
+//! The body is read in the room of one batch, whatever its size, and storage keeps what was read until the closing line says
+//! that it is whole. From then on the mutation lives without its client: it is applied by a task of its own.
 
 use axum::extract::{Request, State};
 use axum::response::Response;
 use greenroom_model::ProcessorName;
-use greenroom_storage::{Mutation, MutationKind};
+use greenroom_storage::{MutationKind, MutationOutcome};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use super::audit::Deed;
 use super::auth::{Access, Write};
@@ -14,6 +18,8 @@ use super::body::{Pieces, refuse_encoding};
 use super::error::ApiError;
 use super::extract::{self, Params, Segments};
 use super::mutation_lines::MutationReader;
+use super::mutation_staging::Staging;
+use super::mutation_turns::Turn;
 use super::processors::named;
 use super::state::ApiState;
 
@@ -65,31 +71,27 @@ pub(super) async fn apply_mutation(
     let allow_shrink = params.flag("allow_shrink")?;
     let provider = path.provider()?;
     refuse_encoding(request.headers())?;
-    let number = state.begin_mutation(access.tenant, provider.as_str());
+    let turn = state.mutation_turns.begin(access.tenant, provider.as_str());
+    let source_key = source_key(&provider);
     let mut reader = MutationReader::new(kind, provider.as_str());
+    let mut staging = Staging::new(&state, access.tenant, source_key.clone(), kind);
     let mut pieces = Pieces::new(request.into_body());
     while let Some(piece) = pieces.next().await? {
         reader.push(&piece)?;
+        if let Some(lines) = reader.batch() {
+            staging.stage(lines).await?;
+        }
     }
-    let mutation = reader.finish()?;
-    let source_key = source_key(&provider);
+    staging.finish(reader.finish()?).await?;
     if kind == MutationKind::Full && !allow_shrink {
         let had = state
             .storage
             .count_provided(access.tenant, &source_key)
             .await?;
-        guard_shrinking(had, &mutation)?;
+        guard_shrinking(had, staging.adds().await?)?;
     }
-    if !state.is_newest_mutation(access.tenant, provider.as_str(), number) {
-        return Err(ApiError::conflict(
-            "a later mutation of this provider has started; nothing was changed",
-        ));
-    }
-    let outcome = state
-        .storage
-        .apply_mutation(access.tenant, &source_key, mutation)
-        .await?;
-    state.wakes.outgoing.notify_one();
+    let tenant = access.tenant;
+    let outcome = applied(&state, access, turn, staging, source_key).await?;
     let body = json!({
         "added": outcome.added,
         "updated": outcome.updated,
@@ -97,6 +99,41 @@ pub(super) async fn apply_mutation(
         "removed": outcome.removed,
         "conflicts": outcome.conflicts,
     });
+    if outcome.removed > 0 {
+        state.indexes.wait_for(tenant, outcome.seq).await;
+    }
+    Ok(extract::json(StatusCode::OK, &body))
+}
+
+/// Applies a whole mutation in a task of the tracked set, and waits for it.
+async fn applied(
+    state: &ApiState,
+    access: Access<Write>,
+    turn: Turn,
+    staging: Staging,
+    source_key: String,
+) -> Result<MutationOutcome, ApiError> {
+    let (reply, answer) = oneshot::channel();
+    let applying = state.clone();
+    state.lifecycle.spawn(async move {
+        let outcome = apply(&applying, &access, &turn, staging, source_key).await;
+        // Nobody may be waiting any more.
+        drop(reply.send(outcome));
+    });
+    let stopping = "the host is stopping; send the mutation again";
+    answer.await.map_err(|_| ApiError::unavailable(stopping))?
+}
+
+async fn apply(
+    state: &ApiState,
+    access: &Access<Write>,
+    turn: &Turn,
+    staging: Staging,
+    source_key: String,
+) -> Result<MutationOutcome, ApiError> {
+    let _turn = turn.apply().await?;
+    let outcome = staging.apply().await?;
+    state.wakes.outgoing.notify_one();
     let mut deed = Deed::new(
         &access.actor,
         Some(access.tenant),
@@ -107,22 +144,11 @@ pub(super) async fn apply_mutation(
         json!({"added": outcome.added, "updated": outcome.updated, "removed": outcome.removed})
             .to_string(),
     );
-    deed.record(&state).await?;
-    if outcome.removed > 0 {
-        state.indexes.wait_for(access.tenant, outcome.seq).await;
-    }
-    Ok(extract::json(StatusCode::OK, &body))
+    deed.record(state).await?;
+    Ok(outcome)
 }
 
-fn guard_shrinking(had: u64, mutation: &Mutation) -> Result<(), ApiError> {
-    let mut refs: Vec<_> = mutation
-        .added
-        .iter()
-        .map(|entity| &entity.entity_ref)
-        .collect();
-    refs.sort_unstable();
-    refs.dedup();
-    let has = refs.len() as u64;
+fn guard_shrinking(had: u64, has: u64) -> Result<(), ApiError> {
     let lost = had.saturating_sub(has);
     if lost > SHRINK_ENTITIES && lost.saturating_mul(100) > had.saturating_mul(SHRINK_PERCENT) {
         let message = format!(

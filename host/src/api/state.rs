@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use greenroom_model::{Clock, TenantId};
 use greenroom_storage::Storage;
@@ -12,6 +12,7 @@ use super::bundled::BundledListing;
 use super::changes::{LogWatch, StreamPlaces};
 use super::index::IndexSet;
 use super::metrics::ApiMetrics;
+use super::mutation_turns::MutationTurns;
 use super::probes::StorageWatch;
 use super::rate::Rates;
 use crate::config::Quotas;
@@ -65,8 +66,8 @@ pub(crate) struct Shared {
     pub(crate) log_watch: Arc<LogWatch>,
     /// Requests that wait for a run, by tenant.
     pub(crate) waiting_runs: Mutex<HashMap<TenantId, usize>>,
-    /// The number of the newest mutation of each provider (h21: the later start wins).
-    pub(crate) newest_mutation: Mutex<HashMap<(TenantId, String), u64>>,
+    /// The mutations that are on their way, by provider.
+    pub(crate) mutation_turns: Arc<MutationTurns>,
 }
 
 impl ApiState {
@@ -96,28 +97,8 @@ impl ApiState {
             stream_places: Arc::default(),
             log_watch,
             waiting_runs: Mutex::default(),
-            newest_mutation: Mutex::default(),
+            mutation_turns: Arc::default(),
         }))
-    }
-
-    /// Numbers a mutation that starts; a later one of the same provider makes it stale.
-    pub(crate) fn begin_mutation(&self, tenant: TenantId, provider: &str) -> u64 {
-        let mut newest = self
-            .newest_mutation
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let number = newest.entry((tenant, provider.to_owned())).or_default();
-        *number += 1;
-        *number
-    }
-
-    /// Whether no later mutation of the provider has started.
-    pub(crate) fn is_newest_mutation(&self, tenant: TenantId, provider: &str, number: u64) -> bool {
-        let newest = self
-            .newest_mutation
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        newest.get(&(tenant, provider.to_owned())) == Some(&number)
     }
 }
 

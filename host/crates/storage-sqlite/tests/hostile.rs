@@ -13,11 +13,12 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use bytes::Bytes;
-use greenroom_model::{Digest, ProcessorName, TenantId, TenantName};
+use greenroom_model::{Digest, EntityRef, ProcessorName, TenantId, TenantName};
 use greenroom_storage::conformance::{HOSTILE_TEXT, TestClock};
 use greenroom_storage::{
-    AuditEntry, AuditLog, Blob, BlobKind, BlobRepository, Maintenance, NewTenant, NewToken,
-    ProcessorRepository, Scope, StorageError, TenantRepository, TokenRepository,
+    AuditEntry, AuditLog, Blob, BlobKind, BlobRepository, Maintenance, Mutation, MutationId,
+    MutationKind, MutationLine, MutationRepository, NewTenant, NewToken, ProcessorRepository,
+    ProvidedEntity, Scope, StorageError, TenantRepository, TokenRepository,
 };
 use greenroom_storage_sqlite::SqliteStorage;
 use rusqlite::Connection;
@@ -336,5 +337,78 @@ fn text_of_any_kind_is_data_in_every_column() {
             assert_eq!(found.after.as_deref(), Some(text));
         }
         assert!(storage.list_tenants().await.unwrap().is_empty());
+    });
+}
+
+/// A process that dies between two steps of a mutation has committed it: another completes it from where it was. One of the
+/// same provider that comes first takes its place instead.
+#[test]
+fn a_mutation_whose_process_died_is_completed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    let storage = open(&path);
+    let entities = |range: std::ops::Range<u32>| -> Vec<ProvidedEntity> {
+        range
+            .map(|number| ProvidedEntity {
+                entity_ref: EntityRef::new("component", "default", &format!("c{number}")),
+                unprocessed: "x".into(),
+                location_key: None,
+            })
+            .collect()
+    };
+    let id = |name: &str| MutationId(name.to_owned());
+    let died = |name: &str, placed: u32| {
+        let sql = "UPDATE mutations SET committed = 1, placed = ?2, stepped_at = 0 WHERE mutation_id = ?1";
+        let conn = Connection::open(&path).unwrap();
+        assert_eq!(
+            conn.execute(sql, rusqlite::params![name, placed]).unwrap(),
+            1
+        );
+    };
+    let stage = async |tenant, name: &str, range| {
+        let lines = entities(range).into_iter().map(MutationLine::Add).collect();
+        let id = id(name);
+        let staged = storage.stage_mutation(tenant, &id, "p", MutationKind::Full, 0, lines);
+        staged.await.unwrap();
+    };
+    block_on(async {
+        let tenant = storage
+            .create_tenant(new_tenant("acme"))
+            .await
+            .unwrap()
+            .unwrap()
+            .id;
+        // What it had before, and the 300 it placed before it died.
+        let before = Mutation {
+            kind: MutationKind::Full,
+            added: entities(0..300)
+                .into_iter()
+                .chain(entities(900..910))
+                .collect(),
+            removed: Vec::new(),
+        };
+        storage.apply_mutation(tenant, "p", before).await.unwrap();
+        stage(tenant, "a", 0..600).await;
+        died("a", 300);
+        assert_eq!(storage.resume_mutations().await.unwrap(), 1);
+        assert_eq!(storage.count_provided(tenant, "p").await.unwrap(), 600);
+        assert_eq!(storage.resume_mutations().await.unwrap(), 0);
+
+        stage(tenant, "b", 0..500).await;
+        died("b", 0);
+        stage(tenant, "c", 0..550).await;
+        let newer = storage
+            .apply_staged(tenant, &id("c"))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!((newer.unchanged, newer.removed), (550, 50));
+        assert_eq!(storage.resume_mutations().await.unwrap(), 0);
+        assert_eq!(storage.apply_staged(tenant, &id("b")).await.unwrap(), None);
+        assert_eq!(storage.count_provided(tenant, "p").await.unwrap(), 550);
+        storage.sweep().await.unwrap();
+        let conn = Connection::open(&path).unwrap();
+        let rows = conn.query_row("SELECT count(*) FROM mutation_rows", [], |row| row.get(0));
+        assert_eq!(rows, Ok(0), "what is over leaves nothing");
     });
 }
