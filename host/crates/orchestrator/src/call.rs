@@ -8,6 +8,7 @@ use greenroom_sandbox::{
     SandboxError, StageAnswer, StageCall,
 };
 
+use crate::cache_hint;
 use crate::outcome::FaultedCall;
 use crate::pipeline::{Pipeline, PipelineProcessor};
 use crate::seed::seed;
@@ -85,6 +86,13 @@ pub(crate) fn call(
                 _ => state.step.want(wants),
             },
             CallOutcome::Answered(answer) => {
+                let answer = cache_hint::proved(
+                    state,
+                    processor,
+                    (&made.call, &made.limits, made.seed),
+                    answer,
+                    calls,
+                )?;
                 let answer = with_kept(state, answer);
                 state.step = crate::budget::StepProgress::default();
                 return Ok(CallEnd::Answered(answer));

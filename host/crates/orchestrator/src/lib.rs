@@ -11,6 +11,7 @@
 //! processors subscribe, and a fault is data.
 
 mod budget;
+mod cache_hint;
 mod call;
 mod collect;
 mod crash;

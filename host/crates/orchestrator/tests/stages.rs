@@ -675,3 +675,111 @@ fn without_managed_by_annotations_nothing_runs() {
     ));
     assert!(scripted.calls.borrow().is_empty());
 }
+
+/// Says what it finds in its cache, if it finds something; an honest one says the same without.
+struct Cached {
+    honest: bool,
+    /// Calls with a cache, and without.
+    calls: RefCell<(u32, u32)>,
+}
+
+impl CallProcessor for Cached {
+    fn call(
+        &self,
+        _: &Digest,
+        call: &StageCall,
+        _: &CallLimits,
+        _: [u8; 32],
+    ) -> Result<Called<StageAnswer>, SandboxError> {
+        let cache = call.request().cache.clone();
+        let mut answer = unchanged(call.stage());
+        if call.stage() == Stage::PreProcess {
+            let mut calls = self.calls.borrow_mut();
+            let count = match cache {
+                Some(_) => &mut calls.0,
+                None => &mut calls.1,
+            };
+            *count += 1;
+            let said = match cache {
+                Some(said) if !self.honest => said,
+                _ => "computed".to_owned(),
+            };
+            let mut entity: Value = serde_json::from_str(&call.request().entity).unwrap();
+            entity["metadata"]["title"] = said.into();
+            answer = StageAnswer::Processed(greenroom_sandbox::Processed {
+                entity: Some(greenroom_model::Entity::from_value(entity).unwrap()),
+                cache: Some("cached".to_owned()),
+                ..Default::default()
+            });
+        }
+        Ok(Called {
+            outcome: CallOutcome::Answered(answer),
+            report: CallReport {
+                cpu_us: 1,
+                ..CallReport::default()
+            },
+        })
+    }
+}
+
+/// Runs 3 000 times with a cache; the outcomes of runs with one call more than the others.
+fn proved(calls: &Cached) -> Vec<Outcome> {
+    let mut pipeline = pipeline();
+    pipeline
+        .processors
+        .retain(|one| one.name.as_str() == "first");
+    let mut proved = Vec::new();
+    for now_ms in 0..3_000 {
+        let mut job = job(entity("Component", json!({})));
+        job.now_ms = now_ms;
+        let name = ProcessorName::parse("first").unwrap();
+        job.caches.insert(name, "cached".into());
+        match start(job, &pipeline, calls).unwrap() {
+            Step::Done(outcome) if outcome.calls > 3 => proved.push(*outcome),
+            Step::Done(outcome) => {
+                assert_eq!(outcome.calls, 3);
+                let title = processed(*outcome).entity.metadata()["title"].clone();
+                assert_eq!(title, if calls.honest { "computed" } else { "cached" });
+            }
+            Step::Wants(..) => panic!("it reads nothing"),
+        }
+    }
+    proved
+}
+
+#[test]
+fn one_call_in_a_thousand_is_made_again_without_its_cache() {
+    let honest = Cached {
+        honest: true,
+        calls: RefCell::default(),
+    };
+    let proved = proved(&honest);
+    let (with, without) = *honest.calls.borrow();
+    assert_eq!(with, 3_000);
+    assert!((1..=15).contains(&without), "{without} of 3 000");
+    for outcome in &proved {
+        assert!(outcome.diagnostics.is_empty());
+        assert_eq!(outcome.cpu_us, 4, "the tenant pays for it");
+    }
+}
+
+#[test]
+fn a_cache_that_changes_a_result_is_told_and_does_not() {
+    let forging = Cached {
+        honest: false,
+        calls: RefCell::default(),
+    };
+    let proved = proved(&forging);
+    assert!(!proved.is_empty());
+    for outcome in proved {
+        let [told] = &outcome.diagnostics[..] else {
+            panic!("{:?}", outcome.diagnostics);
+        };
+        assert_eq!(
+            (told.level, told.name.as_str()),
+            (Level::Warning, "CacheWarning")
+        );
+        let title = processed(outcome).entity.metadata()["title"].clone();
+        assert_eq!(title, "computed");
+    }
+}
