@@ -108,17 +108,17 @@ impl Guests {
     }
 }
 
-/// Takes turns. The first thread takes only those that somebody waits for.
+/// Takes turns. The first thread is the one that is kept: see the queue.
 ///
 /// The answer of a turn is written when there is no next one, or before that one makes a call: answers that follow each
 /// other closely leave together, and none waits for a guest.
 fn work(shared: &Shared, thread: usize) -> ! {
-    let only_on_request = thread == 0;
+    let kept = thread == 0;
     loop {
-        let next = shared.queue.try_pop(only_on_request);
+        let next = shared.queue.try_pop(kept);
         let (tenant, turn) = next.unwrap_or_else(|| {
             shared.outbox.flush();
-            shared.queue.pop(only_on_request)
+            shared.queue.pop(kept)
         });
         let run = turn.header.run;
         write_note(&shared.notes, thread, Note::between_calls(run));

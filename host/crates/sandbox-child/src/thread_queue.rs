@@ -1,7 +1,8 @@
 //! The queue in front of the guest threads: whose work is next, and which thread is woken for it.
 //!
-//! Lane *on request* goes first and has a thread that does nothing else. One tenant holds at most half of the threads
-//! while another has work queued (DESIGN §2), so that slow calls of one tenant cannot hold everybody's.
+//! Lane *on request* goes first. One tenant holds at most half of the threads while another has work queued, and never the
+//! last one, which is kept for that lane and, when all others are busy, for tenants that run nowhere (DESIGN §2). So slow calls
+//! of one tenant cannot hold everybody's.
 //!
 //! A turn can be shorter than it takes to wake a thread. So nobody is woken while nobody waits, and one thread at a time
 //! otherwise: whoever takes work and leaves some wakes the next.
@@ -23,7 +24,7 @@ pub(crate) struct ThreadQueue<T> {
     state: Mutex<State<T>>,
     /// Where threads wait that take anything.
     any: Condvar,
-    /// Where the thread waits that takes only what somebody waits for.
+    /// Where the last thread waits.
     kept: Condvar,
     threads: usize,
 }
@@ -31,6 +32,8 @@ pub(crate) struct ThreadQueue<T> {
 struct State<T> {
     on_request: VecDeque<Queued<T>>,
     others: VecDeque<Queued<T>>,
+    /// How many of `others` are of each tenant that has some.
+    queued: HashMap<TenantId, usize>,
     running: HashMap<TenantId, usize>,
     /// Threads that wait at `any`.
     idle: usize,
@@ -43,6 +46,7 @@ impl<T> ThreadQueue<T> {
         let state = State {
             on_request: VecDeque::new(),
             others: VecDeque::new(),
+            queued: HashMap::new(),
             running: HashMap::new(),
             idle: 0,
             kept_idle: false,
@@ -61,31 +65,32 @@ impl<T> ThreadQueue<T> {
         if queued.on_request {
             state.on_request.push_back(queued);
         } else {
+            *state.queued.entry(queued.tenant).or_default() += 1;
             state.others.push_back(queued);
         }
         self.wake(&state);
     }
 
     /// Takes the next work, waiting for it. The tenant counts as running until [`ThreadQueue::done`].
-    pub(crate) fn pop(&self, only_on_request: bool) -> (TenantId, T) {
+    pub(crate) fn pop(&self, kept: bool) -> (TenantId, T) {
         let mut state = self.lock();
         loop {
-            if let Some(next) = self.take(&mut state, only_on_request) {
+            if let Some(next) = self.take(&mut state, kept) {
                 return next;
             }
-            state = self.wait(state, only_on_request);
+            state = self.wait(state, kept);
         }
     }
 
     /// As [`ThreadQueue::pop`], but none where that would wait.
-    pub(crate) fn try_pop(&self, only_on_request: bool) -> Option<(TenantId, T)> {
-        self.take(&mut self.lock(), only_on_request)
+    pub(crate) fn try_pop(&self, kept: bool) -> Option<(TenantId, T)> {
+        self.take(&mut self.lock(), kept)
     }
 
-    fn take(&self, state: &mut State<T>, only_on_request: bool) -> Option<(TenantId, T)> {
+    fn take(&self, state: &mut State<T>, kept: bool) -> Option<(TenantId, T)> {
         let next = match state.on_request.pop_front() {
             Some(next) => next,
-            None if only_on_request => return None,
+            None if kept => state.next_of_newcomers(self.threads)?,
             None => state.next_of_others(self.threads)?,
         };
         *state.running.entry(next.tenant).or_default() += 1;
@@ -108,9 +113,9 @@ impl<T> ThreadQueue<T> {
     fn wait<'a>(
         &'a self,
         mut state: MutexGuard<'a, State<T>>,
-        only_on_request: bool,
+        kept: bool,
     ) -> MutexGuard<'a, State<T>> {
-        if only_on_request {
+        if kept {
             state.kept_idle = true;
             state = self
                 .kept
@@ -129,7 +134,8 @@ impl<T> ThreadQueue<T> {
     fn wake(&self, state: &State<T>) {
         if state.idle > 0 && !(state.on_request.is_empty() && state.others.is_empty()) {
             self.any.notify_one();
-        } else if state.kept_idle && !state.on_request.is_empty() {
+        } else if state.kept_idle && (!state.on_request.is_empty() || state.has_newcomers(self.threads))
+        {
             self.kept.notify_one();
         }
     }
@@ -140,11 +146,28 @@ impl<T> ThreadQueue<T> {
 }
 
 impl<T> State<T> {
+    /// Whether all threads but the last are busy while a tenant that runs nowhere has work.
+    fn has_newcomers(&self, threads: usize) -> bool {
+        self.running.values().sum::<usize>() + 1 >= threads
+            && self.queued.keys().any(|tenant| !self.running.contains_key(tenant))
+    }
+
+    /// For the thread that is kept: when all others are busy, work of a tenant that runs nowhere.
+    fn next_of_newcomers(&mut self, threads: usize) -> Option<Queued<T>> {
+        if !self.has_newcomers(threads) {
+            return None;
+        }
+        let running = &self.running;
+        let place = self
+            .others
+            .iter()
+            .position(|queued| !running.contains_key(&queued.tenant))?;
+        self.remove(place)
+    }
+
     fn next_of_others(&mut self, threads: usize) -> Option<Queued<T>> {
         let most = (threads / 2).max(1);
-        let first = self.others.front()?.tenant;
-        let alone = self.others.iter().all(|queued| queued.tenant == first);
-        let place = if alone {
+        let place = if self.queued.len() == 1 {
             0
         } else {
             let held = |tenant| self.running.get(&tenant).copied().unwrap_or(0);
@@ -152,7 +175,18 @@ impl<T> State<T> {
                 .iter()
                 .position(|queued| held(queued.tenant) < most)?
         };
-        self.others.remove(place)
+        self.remove(place)
+    }
+
+    fn remove(&mut self, place: usize) -> Option<Queued<T>> {
+        let queued = self.others.remove(place)?;
+        if let Some(count) = self.queued.get_mut(&queued.tenant) {
+            *count -= 1;
+            if *count == 0 {
+                self.queued.remove(&queued.tenant);
+            }
+        }
+        Some(queued)
     }
 }
 
@@ -166,6 +200,27 @@ mod tests {
             on_request,
             work,
         }
+    }
+
+    #[test]
+    fn the_last_thread_is_kept_for_requests_and_for_tenants_that_run_nowhere() {
+        let queue = ThreadQueue::new(3);
+        for work in 0..4 {
+            queue.push(queued(1, false, work));
+        }
+        // The third thread takes nothing while others are free, and none of a tenant that runs.
+        let mut state = queue.state.lock().unwrap();
+        assert!(state.next_of_newcomers(3).is_none());
+        drop(state);
+        assert_eq!([queue.pop(false).1, queue.pop(false).1], [0, 1]);
+        let mut state = queue.state.lock().unwrap();
+        assert!(state.next_of_newcomers(3).is_none());
+        drop(state);
+        queue.push(queued(2, false, 100));
+        assert_eq!(queue.pop(true), (TenantId(2), 100));
+        queue.done(TenantId(2));
+        queue.push(queued(1, true, 200));
+        assert_eq!(queue.pop(true), (TenantId(1), 200));
     }
 
     #[test]
