@@ -21,8 +21,9 @@ use super::error::ApiError;
 use super::extract::JSON;
 use super::index::TenantIndex;
 
-/// Rows read by one statement.
+/// Rows read by one statement, and bytes of bodies with which it ends: what one reader holds.
 const ROWS: usize = 100;
+const CHUNK_BYTES: usize = 512 * 1024;
 /// Ids taken from the index at a time by a walk.
 const WALK_IDS: u64 = 500;
 
@@ -135,28 +136,31 @@ impl List {
     async fn next_rows(&mut self) -> Result<(Vec<Option<FinalEntity>>, bool, bool), ApiError> {
         match &mut self.rows {
             Rows::Hits(ids) => {
-                let uids = take(ids);
+                let uids = next(ids);
                 let rows = self
                     .storage
-                    .find_entities_by_uids(self.tenant, &uids)
+                    .find_entities_by_uids(self.tenant, &uids, CHUNK_BYTES)
                     .await?;
+                ids.drain(..rows.len());
                 Ok((rows, false, !ids.is_empty()))
             }
             Rows::Refs(refs, _) => {
-                let wanted = take(refs);
+                let wanted = next(refs);
                 let rows = self
                     .storage
-                    .find_entities_by_refs(self.tenant, &wanted)
+                    .find_entities_by_refs(self.tenant, &wanted, CHUNK_BYTES)
                     .await?;
+                refs.drain(..rows.len());
                 Ok((rows, true, !refs.is_empty()))
             }
             Rows::Walk(walk) => {
                 walk.refill().await?;
-                let uids = take(&mut walk.ids);
+                let uids = next(&walk.ids);
                 let rows = self
                     .storage
-                    .find_entities_by_uids(self.tenant, &uids)
+                    .find_entities_by_uids(self.tenant, &uids, CHUNK_BYTES)
                     .await?;
+                walk.ids.drain(..rows.len());
                 Ok((rows, false, !walk.ids.is_empty() || !walk.ended))
             }
         }
@@ -184,9 +188,9 @@ impl List {
     }
 }
 
-fn take<T>(from: &mut VecDeque<T>) -> Vec<T> {
-    let count = from.len().min(ROWS);
-    from.drain(..count).collect()
+/// What the next statement asks for.
+fn next<T: Clone>(from: &VecDeque<T>) -> Vec<T> {
+    from.iter().take(ROWS).cloned().collect()
 }
 
 /// A stored body as a value.

@@ -283,7 +283,7 @@ impl Batch<'_> {
                 .map(ToString::to_string)
                 .collect();
             let served = catalog
-                .find_entities_by_refs(self.pipeline.tenant, &refs)
+                .find_entities_by_refs(self.pipeline.tenant, &refs, usize::MAX)
                 .await?;
             for (at, served) in some.iter().zip(served) {
                 let document = &mut self.documents[*at];
@@ -335,7 +335,7 @@ impl Batch<'_> {
         let mut loose: BTreeSet<String> = BTreeSet::new();
         for some in ends.chunks(REFS) {
             let served = catalog
-                .find_entities_by_refs(self.pipeline.tenant, some)
+                .find_entities_by_refs(self.pipeline.tenant, some, usize::MAX)
                 .await?;
             let missing = some
                 .iter()

@@ -63,6 +63,23 @@ fn find_by_uid(
     )
 }
 
+/// Rows until their bodies reach that many bytes.
+fn up_to(
+    rows: impl Iterator<Item = rusqlite::Result<Option<FinalEntity>>>,
+    max_bytes: usize,
+) -> rusqlite::Result<Vec<Option<FinalEntity>>> {
+    let (mut found, mut bytes) = (Vec::new(), 0_usize);
+    for row in rows {
+        let row = row?;
+        bytes = bytes.saturating_add(row.as_ref().map_or(0, |entity| entity.body.len()));
+        found.push(row);
+        if bytes >= max_bytes {
+            break;
+        }
+    }
+    Ok(found)
+}
+
 #[async_trait]
 impl EntityRepository for SqliteStorage {
     async fn find_entity(
@@ -93,12 +110,12 @@ impl EntityRepository for SqliteStorage {
         &self,
         tenant: TenantId,
         refs: &[String],
+        max_bytes: usize,
     ) -> Result<Vec<Option<FinalEntity>>, StorageError> {
         let refs = refs.to_vec();
         self.read("find entities by refs", move |conn| {
-            refs.iter()
-                .map(|text| find_final(conn, tenant, text))
-                .collect()
+            let rows = refs.iter().map(|text| find_final(conn, tenant, text));
+            up_to(rows, max_bytes)
         })
         .await
     }
@@ -107,12 +124,12 @@ impl EntityRepository for SqliteStorage {
         &self,
         tenant: TenantId,
         uids: &[EntityUid],
+        max_bytes: usize,
     ) -> Result<Vec<Option<FinalEntity>>, StorageError> {
         let uids = uids.to_vec();
         self.read("find entities by uids", move |conn| {
-            uids.iter()
-                .map(|uid| find_by_uid(conn, tenant, uid))
-                .collect()
+            let rows = uids.iter().map(|uid| find_by_uid(conn, tenant, uid));
+            up_to(rows, max_bytes)
         })
         .await
     }

@@ -60,17 +60,20 @@ pub trait EntityRepository {
         tenant: TenantId,
         uid: &EntityUid,
     ) -> Result<Option<FinalEntity>, StorageError>;
-    /// The served entities with those exact ref strings, in order; `None` where there is none.
+    /// The served entities with those exact ref strings, in order; `None` where there is none. The answer ends with the row
+    /// with which its bodies reach `max_bytes`: who wants the others asks for them.
     async fn find_entities_by_refs(
         &self,
         tenant: TenantId,
         refs: &[String],
+        max_bytes: usize,
     ) -> Result<Vec<Option<FinalEntity>>, StorageError>;
-    /// The served entities with those uids, in order; `None` where one has gone meanwhile.
+    /// The served entities with those uids, in order; `None` where one has gone meanwhile. Bounded in the same way.
     async fn find_entities_by_uids(
         &self,
         tenant: TenantId,
         uids: &[EntityUid],
+        max_bytes: usize,
     ) -> Result<Vec<Option<FinalEntity>>, StorageError>;
     /// Served entities by uid after `after`, for building an index in short statements.
     async fn scan_entities(

@@ -132,7 +132,10 @@ async fn entities_of(
             "request/body/items must NOT name more than {MAX_REFS} entities"
         )));
     }
-    let found = state.storage.find_entities_by_refs(tenant, &refs).await?;
+    let found = state
+        .storage
+        .find_entities_by_refs(tenant, &refs, usize::MAX)
+        .await?;
     refs.into_iter()
         .zip(found)
         .filter_map(|(entity_ref, entity)| Some((entity_ref, entity?)))

@@ -132,7 +132,9 @@ pub(super) async fn catch_up(
             .collect();
         let refs: Vec<EntityRef> = changed.into_iter().collect();
         let texts: Vec<String> = refs.iter().map(ToString::to_string).collect();
-        let rows = storage.find_entities_by_refs(tenant, &texts).await?;
+        let rows = storage
+            .find_entities_by_refs(tenant, &texts, usize::MAX)
+            .await?;
         index
             .change(move |index| {
                 for (entity_ref, row) in refs.iter().zip(rows) {

@@ -58,7 +58,7 @@ pub(super) struct Host {
     pub(super) tenant_b: TenantId,
     pub(super) lifecycle: Arc<Lifecycle>,
     pub(super) operator: String,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// An answer, read whole.
@@ -131,10 +131,20 @@ impl Host {
             tenant_b,
             lifecycle,
             operator: String::new(),
-            _directory: directory,
+            directory,
         };
         host.operator = host.token(None, &[Scope::Operator]).await;
         host
+    }
+
+    /// Size of the database's write-ahead log.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test looks at the file of its database"
+    )]
+    pub(super) fn log_bytes(&self) -> u64 {
+        let log = self.directory.path().join("db-wal");
+        std::fs::metadata(log).map_or(0, |log| log.len())
     }
 
     /// A token of tenant `a`, or an operator's.

@@ -1,8 +1,11 @@
 //! Hostile requests (hostile inputs, section H) that need no network of their own; each test carries its row.
 
+use std::task::Poll;
+
 use axum::body::Body;
 use greenroom_storage::WorkerId;
 use http::Request;
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use crate::api::tests::host::{Answer, Host};
@@ -409,4 +412,133 @@ async fn h22_refreshes_are_one_piece_of_work_and_spellings_are_locations() {
     let claimed = host.storage.claim(&worker, 1_000, false).await.unwrap();
     let claimed: Vec<&str> = claimed.iter().map(|one| one.entity_ref.as_str()).collect();
     assert_eq!(claimed, [refs[0].as_str().unwrap()]);
+}
+
+/// 60 entities of 64 KiB are read a chunk at a time, and what is written between two chunks leaves no snapshot behind.
+#[tokio::test]
+async fn h13_a_slow_reader_holds_one_chunk_and_no_snapshot() {
+    let host = Host::new().await;
+    let large = "x".repeat(64 * 1024);
+    let entities: Vec<Value> = (0..60)
+        .map(|number| {
+            json!({
+                "apiVersion": "v1", "kind": "Component",
+                "metadata": {"name": format!("e{number}"), "description": large},
+            })
+        })
+        .collect();
+    host.provide(&entities).await;
+    let request = Request::get("/tenants/a/api/catalog/entities")
+        .header("authorization", format!("Bearer {}", host.operator))
+        .body(Body::empty())
+        .unwrap();
+    let mut body = host.begin(request).await.into_body();
+    let (mut whole, mut chunks) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let chunk = frame.unwrap().into_data().unwrap();
+        assert!(chunk.len() <= 1 << 20, "{} bytes are held", chunk.len());
+        whole.extend_from_slice(&chunk);
+        chunks += 1;
+        host.queue(&[json!({
+            "apiVersion": "v1", "kind": "Component", "metadata": {"name": format!("new{chunks}")},
+        })])
+        .await;
+        // Whoever follows the log may be at it just now; a reader that sleeps would be at it for ever.
+        for attempt in 0.. {
+            host.storage.sweep().await.unwrap();
+            if host.log_bytes() == 0 {
+                break;
+            }
+            assert!(attempt < 50, "the log is kept for a reader");
+        }
+    }
+    let whole: Value = serde_json::from_slice(&whole).unwrap();
+    assert_eq!(whole.as_array().unwrap().len(), 60);
+    assert!(chunks >= 60 * 64 / 1024, "{chunks} chunks");
+}
+
+/// Gives up a request at its nth await point; whether it had ended before.
+async fn given_up(host: &Host, request: Request<Body>, points: usize) -> bool {
+    let mut handling = Box::pin(host.begin(request));
+    let mut left = points;
+    std::future::poll_fn(|cx| match handling.as_mut().poll(cx) {
+        Poll::Ready(_) => Poll::Ready(true),
+        Poll::Pending if left == 0 => Poll::Ready(false),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// A client that goes away at any await point of any kind of handler leaves no task, and what it began is whole or not at all.
+#[tokio::test]
+async fn h23_a_client_that_leaves_at_any_await_point_leaves_no_task() {
+    let host = Host::new().await;
+    let many: String = (0..600)
+        .map(|number| {
+            let entity = json!({
+                "apiVersion": "v1", "kind": "Component", "metadata": {"name": format!("m{number}")},
+            });
+            format!("{}\n", json!({"add": {"entity": entity}}))
+        })
+        .chain([json!({"commit": {"count": 600}}).to_string()])
+        .collect();
+    host.provide(&[json!({"apiVersion": "v1", "kind": "Component", "metadata": {"name": "e"}})])
+        .await;
+    let component = "\0asm\x0d\0\x01\0".to_owned();
+    let put = host.call("PUT", "/tenants/a/processors/p", Some(json!({})));
+    assert!(put.await.status < 300);
+    let requests: [(&str, &str, &str); 8] = [
+        ("GET", "/tenants/a/api/catalog/entities", ""),
+        (
+            "GET",
+            "/tenants/a/api/catalog/entities/by-name/component/default/e",
+            "",
+        ),
+        (
+            "POST",
+            "/tenants/a/processing/component/default/e/refresh?wait=0",
+            "",
+        ),
+        (
+            "POST",
+            "/tenants/a/processing/component/default/e/redrive",
+            "",
+        ),
+        (
+            "POST",
+            "/tenants/a/processors/p/revisions?wait=0",
+            &component,
+        ),
+        ("GET", "/tenants/a/changes?after=", ""),
+        ("GET", "/tenants/a/processing?limit=1", ""),
+        (
+            "POST",
+            "/tenants/a/providers/many/mutations?type=full",
+            &many,
+        ),
+    ];
+    for (method, path, body) in requests {
+        for points in 0.. {
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .header("authorization", format!("Bearer {}", host.operator))
+                .body(Body::from(body.to_owned()))
+                .unwrap();
+            let ended = given_up(&host, request, points).await;
+            host.quiet().await;
+            if path.ends_with("type=full") {
+                let key = "provider:many";
+                let count = host.storage.count_provided(host.tenant, key).await.unwrap();
+                assert!([0, 600].contains(&count), "{count} after {points}");
+            }
+            if ended {
+                break;
+            }
+            assert!(points < 200, "{method} {path} does not end");
+        }
+    }
 }

@@ -40,7 +40,7 @@ pub async fn an_entity_is_found_every_way(storage: &dyn Storage, clock: &TestClo
         "component:default/a",
     ];
     let found = storage
-        .find_entities_by_refs(tenant, &asked.map(String::from))
+        .find_entities_by_refs(tenant, &asked.map(String::from), usize::MAX)
         .await
         .unwrap();
     let uids: Vec<_> = found
@@ -50,9 +50,21 @@ pub async fn an_entity_is_found_every_way(storage: &dyn Storage, clock: &TestClo
     assert_eq!(uids, [Some(&b.uid), None, None, Some(&a.uid)]);
     let gone = EntityUid::new(HOSTILE_TEXT);
     let asked = [gone.clone(), b.uid.clone()];
-    let found = storage.find_entities_by_uids(tenant, &asked).await.unwrap();
+    let found = storage
+        .find_entities_by_uids(tenant, &asked, usize::MAX)
+        .await
+        .unwrap();
     assert!(found[0].is_none());
     assert_eq!(found[1].as_ref().unwrap().body, b.body);
+    // An answer ends with the row that is too much, and has one however large that is.
+    for (max_bytes, rows) in [(1, 1), (a.body.len(), 1), (a.body.len() + 1, 2)] {
+        let both = [a.uid.clone(), b.uid.clone()];
+        let found = storage.find_entities_by_uids(tenant, &both, max_bytes);
+        assert_eq!(found.await.unwrap().len(), rows, "{max_bytes}");
+        let both = [a.entity_ref.to_string(), b.entity_ref.to_string()];
+        let found = storage.find_entities_by_refs(tenant, &both, max_bytes);
+        assert_eq!(found.await.unwrap().len(), rows, "{max_bytes}");
+    }
     assert!(
         storage
             .find_entity_by_uid(tenant, &gone)
