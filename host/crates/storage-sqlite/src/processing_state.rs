@@ -1,9 +1,9 @@
 //! What `…/processing` shows. Read only; each filter has an index of its own.
 
 use async_trait::async_trait;
-use greenroom_model::{Diagnostic, EntityRef, EntityUid, Level, TenantId};
+use greenroom_model::{Diagnostic, Digest, EntityRef, EntityUid, Level, ProcessorName, TenantId};
 use greenroom_storage::{
-    Conflict, ProcessingFilter, ProcessingRepository, ProcessingState, ProcessingStatus,
+    Conflict, ProcessingFilter, ProcessingRepository, ProcessingState, ProcessingStatus, RanUnder,
     StorageError, UnprocessedEntity,
 };
 use rusqlite::{Connection, Row, params};
@@ -21,7 +21,8 @@ macro_rules! select_states {
             "SELECT entity_ref, entity_id, status, dead_letter, attempts, waiting, last_run_at, orphaned_at,
                  diagnostics, location_key,
                  EXISTS (SELECT 1 FROM final_entities f
-                     WHERE f.tenant_id = r.tenant_id AND f.entity_id = r.entity_id)
+                     WHERE f.tenant_id = r.tenant_id AND f.entity_id = r.entity_id),
+                 revisions
              FROM refresh_state r WHERE tenant_id = ?1 ",
             $rest
         )
@@ -57,6 +58,14 @@ fn read_state(row: &Row<'_>) -> rusqlite::Result<ProcessingState> {
         dead_letter: value(row, 3, "refresh_state.dead_letter")?,
         served: value(row, 10, "final_entities.entity_id")?,
         diagnostics,
+        revisions: json::<Vec<(ProcessorName, Digest)>>(row, 11, "refresh_state.revisions")?
+            .into_iter()
+            .map(|(processor, digest)| RanUnder {
+                processor,
+                revision: None,
+                digest,
+            })
+            .collect(),
         attempts: value(row, 4, "refresh_state.attempts")?,
         lane: None,
         next_due: None,
@@ -98,6 +107,14 @@ fn complete(
         },
     )?;
     (state.lane, state.next_due) = queued.unzip();
+    for ran in &mut state.revisions {
+        ran.revision = statement::one(
+            conn,
+            "SELECT number FROM processor_revisions WHERE tenant_id = ?1 AND processor = ?2 AND digest = ?3",
+            params![tenant.0, ran.processor.as_str(), ran.digest.as_bytes()],
+            |row| value(row, 0, "processor_revisions.number"),
+        )?;
+    }
     state.parents = statement::all(
         conn,
         "SELECT source_key || source_entity_ref FROM refresh_state_references

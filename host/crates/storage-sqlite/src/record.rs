@@ -19,7 +19,7 @@ use crate::SqliteStorage;
 use crate::activations::{Observed, counts};
 use crate::children::edges::Source;
 use crate::children::{Giver, Placed, chain, place};
-use crate::damage::value;
+use crate::damage::{to_json, value};
 use crate::entities::{stored_ref, uid_of};
 use crate::faults::insert_fault;
 use crate::statement;
@@ -259,12 +259,32 @@ fn batch_of(tx: &mut WriteTx<'_>, jobs: Vec<Job>) -> rusqlite::Result<Vec<Record
         );
         observed.run(tx, &job.record, target.entity_ref.as_str())?;
         let outcome = apply(tx, &job, &target)?;
+        ran_under(tx, &job.record)?;
         finish(tx, claim, outcome)?;
         outcomes.push(Recorded::Applied);
     }
     account.settle(tx)?;
     observed.settle(tx)?;
     Ok(outcomes)
+}
+
+/// Notes under which revisions the entity ran, if it ran.
+fn ran_under(tx: &mut WriteTx<'_>, record: &RunRecord) -> rusqlite::Result<()> {
+    if record.calls.unprocessed.is_none() {
+        return Ok(());
+    }
+    let made = record.calls.made.iter();
+    let revisions: Vec<_> = made.map(|made| (&made.processor, &made.revision)).collect();
+    tx.run(
+        "UPDATE refresh_state SET revisions = ?3
+         WHERE tenant_id = ?1 AND entity_id = ?2 AND revisions <> ?3",
+        params![
+            record.claim.tenant.0,
+            record.claim.uid.as_str(),
+            to_json(&revisions)?
+        ],
+    )?;
+    Ok(())
 }
 
 fn apply(tx: &mut WriteTx<'_>, job: &Job, target: &Target) -> rusqlite::Result<Finish> {

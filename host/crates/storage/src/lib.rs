@@ -55,7 +55,7 @@ pub use mutations::{
 };
 pub use orphans::{OrphanQueue, OrphanReport};
 pub use processing_state::{
-    Conflict, ProcessingFilter, ProcessingRepository, ProcessingState, ProcessingStatus,
+    Conflict, ProcessingFilter, ProcessingRepository, ProcessingState, ProcessingStatus, RanUnder,
     UnprocessedEntity,
 };
 pub use processors::{

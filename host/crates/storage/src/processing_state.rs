@@ -1,7 +1,9 @@
 //! What `…/processing` shows: every entity's state, also before its first success.
 use crate::{Lane, StorageError};
 use async_trait::async_trait;
-use greenroom_model::{Diagnostic, EntityRef, EntityUid, TenantId, Timestamp};
+use greenroom_model::{
+    Diagnostic, Digest, EntityRef, EntityUid, ProcessorName, TenantId, Timestamp,
+};
 use serde::Serialize;
 
 /// Where an entity is in its life.
@@ -20,6 +22,18 @@ pub enum ProcessingStatus {
     Waiting,
 }
 
+/// Under which revision of a processor an entity ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RanUnder {
+    /// The processor.
+    pub processor: ProcessorName,
+    /// The number of the revision; none once it is deleted.
+    pub revision: Option<u32>,
+    /// Its digest.
+    pub digest: Digest,
+}
+
 /// One entity's state.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -36,6 +50,8 @@ pub struct ProcessingState {
     pub served: bool,
     /// Diagnostics of the last run, with stage and processor.
     pub diagnostics: Vec<Diagnostic>,
+    /// The tenant's own processors that its last run matched, with their revisions.
+    pub revisions: Vec<RanUnder>,
     /// Runs in a row that did not end well.
     pub attempts: u32,
     /// The lane it is queued in, if it is.

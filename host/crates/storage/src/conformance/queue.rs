@@ -318,6 +318,7 @@ macro_rules! queue_conformance {
             on_request_goes_first,
             a_tenant_takes_half_while_another_waits,
             tenants_share_cpu_time_and_not_items,
+            lanes_of_a_tenant_share_its_time_by_weight,
             a_whole_tenant_is_queued_in_lane_bulk,
             a_changed_read_queues_its_users,
             y12_a_hostile_ref_does_not_stop_the_queue,

@@ -297,6 +297,63 @@ pub async fn tenants_share_cpu_time_and_not_items(storage: &dyn Storage, _clock:
     );
 }
 
+/// Eight to four to one, and none starves, while all three have work.
+pub async fn lanes_of_a_tenant_share_its_time_by_weight(storage: &dyn Storage, clock: &TestClock) {
+    let world = World::new(storage, clock).await;
+    let tenant = world.tenant;
+    let some = |prefix: &str| {
+        (0..130)
+            .map(|number| provided(&format!("component:{prefix}{number}"), "x", None))
+            .collect()
+    };
+    provide(storage, tenant, "bulk", some("bulk")).await;
+    provide(storage, tenant, "reads", some("reads")).await;
+    let read = |digest: &str| StoredRead {
+        key: ReadKey {
+            credential: String::new(),
+            want: "get https://h/x".into(),
+        },
+        outcome: StoredOutcome::NotFound,
+        digest: Digest::of(digest),
+        etag: None,
+        last_modified: None,
+        next_due: clock.now().plus_ms(100_000),
+    };
+    storage.put_read(tenant, read("1")).await.unwrap();
+    for item in claim_all(storage, &worker("w")).await {
+        let mut done = success(&item, Vec::new());
+        if item.entity_ref.name().starts_with("reads") {
+            done.trace = vec![TracedRead {
+                stage: Stage::PreProcess,
+                processor: ProcessorName::parse("p").unwrap(),
+                key: read("1").key,
+                digest: Digest::of("1"),
+            }];
+        }
+        succeed(storage, &item, done).await;
+    }
+    world.stitch().await;
+    storage.put_read(tenant, read("2")).await.unwrap();
+    storage.enqueue_all(tenant).await.unwrap();
+    provide(storage, tenant, "new", some("new")).await;
+    let mut runs = [0_u32; 4];
+    for _ in 0..130 {
+        let claimed = storage.claim(&worker("w"), 1, false).await.unwrap();
+        runs[claimed[0].lane as usize] += 1;
+        record(storage, &claimed[0], RunResult::Skipped { due: None }).await;
+    }
+    let [on_request, new, changed, bulk] = runs;
+    assert_eq!(on_request, 0);
+    for (lane, runs, share) in [
+        ("new", new, 80),
+        ("changed", changed, 40),
+        ("bulk", bulk, 10),
+    ] {
+        let about = share * 4 / 5..=share * 6 / 5;
+        assert!(about.contains(&runs), "{lane} had {runs} of 130 runs");
+    }
+}
+
 /// Each entity once, and whatever is held runs again.
 pub async fn a_whole_tenant_is_queued_in_lane_bulk(storage: &dyn Storage, clock: &TestClock) {
     let tenant = tenant(storage, "acme").await;
