@@ -23,7 +23,7 @@ use super::auth::Peer;
 use super::socket::TimedSocket;
 use crate::lifecycle::{Lifecycle, Stopping};
 
-/// Connections at a time.
+/// Connections at a time; fewer where the system allows fewer descriptors.
 const MAX_CONNECTIONS: usize = 4096;
 /// Time for the headers of a request. hyper's timer runs while a connection is idle too, the socket's until it is known
 /// which version of HTTP is spoken.
@@ -40,7 +40,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves a listener until the process stops.
 pub async fn serve(listener: TcpListener, router: Router, lifecycle: Arc<Lifecycle>) {
     let mut stopping = lifecycle.stopping();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(places()));
     let builder = Arc::new(builder());
     loop {
         let accepted = tokio::select! {
@@ -69,6 +69,16 @@ pub async fn serve(listener: TcpListener, router: Router, lifecycle: Arc<Lifecyc
             drop(place);
         });
     }
+}
+
+/// How many connections a listener takes. Half of the descriptors, so that the other listener, the database and the workers
+/// have theirs however many connections there are (h02).
+fn places() -> usize {
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let half = descriptors.map_or(MAX_CONNECTIONS as u64, |descriptors| descriptors / 2);
+    usize::try_from(half)
+        .unwrap_or(MAX_CONNECTIONS)
+        .min(MAX_CONNECTIONS)
 }
 
 /// The router, told who the peer is.

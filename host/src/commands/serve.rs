@@ -24,12 +24,34 @@ use crate::supervisor::{Supervisor, Wakes};
 
 /// This executable, also after it was replaced on disk.
 pub(super) const PROGRAM: &str = "/proc/self/exe";
+/// Descriptors that are enough for two listeners full of connections, and all else.
+const DESCRIPTORS: u64 = 16_384;
 /// Time that requests and workers have at the end; together with their own limits the process ends within 10 s.
 const PATIENCE: Duration = Duration::from_secs(9);
 
 pub(super) fn run(flags: &ServeFlags) -> anyhow::Result<()> {
     let config = read_config(flags)?;
+    raise_descriptor_limit();
     runtime()?.block_on(serve(&config))
+}
+
+/// A connection is a descriptor, and the usual soft limit of 1 024 is less than the connections we take (h02). Not being
+/// allowed more is no reason not to serve.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit
+        .maximum
+        .map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
+    if limit.current.is_some_and(|current| current < wanted) {
+        let raised = Rlimit {
+            current: Some(wanted),
+            maximum: limit.maximum,
+        };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            warn!(%error, "could not raise the limit of descriptors; fewer connections are taken");
+        }
+    }
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
@@ -65,6 +87,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         quotas: config.quotas,
     };
     let address = listener.local_addr()?;
+    let metrics_address = metrics_listener.local_addr()?;
     let edge = Edge::start(parts);
     for (listener, router) in [
         (listener, edge.router()),
@@ -72,7 +95,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     ] {
         lifecycle.spawn(api::serve(listener, router, Arc::clone(&lifecycle)));
     }
-    announce(&data, address);
+    announce(&data, address, metrics_address);
 
     info!(signal = stop_signal().await?, "stopping");
     match lifecycle.drain(PATIENCE).await {
@@ -102,12 +125,13 @@ async fn bind(address: std::net::SocketAddr, flag: &str) -> anyhow::Result<TcpLi
 }
 
 /// Says where everything is. Only on a terminal or through `make run`; the token itself stays in its file.
-fn announce(data: &DataDir, address: std::net::SocketAddr) {
+fn announce(data: &DataDir, address: std::net::SocketAddr, metrics_address: std::net::SocketAddr) {
     let base = format!("http://{address}/tenants/default/api/catalog");
     let token = data.shown(operator_token::FILE);
     info!(url = base, token_file = token, "serving");
     println!("greenroom serves {base}");
     println!("operator token: {token}");
+    println!("metrics: http://{metrics_address}/metrics");
     println!();
     println!(
         "  curl -s -H \"Authorization: Bearer $(cat {token})\" '{base}/entities/by-query?limit=5&fields=kind,metadata.name'"

@@ -1,11 +1,12 @@
 //! Proves that a connection is bounded before anything is known of it: by the time its first request may take, silence
-//! included (h01), and by the number of headers (h05); and that a refusal reaches a client that is still sending (h12).
+//! included (h01), by how many there are (h02), by what HTTP/2 lets one ask for (h03), and by the number of headers (h05);
+//! and that a refusal reaches a client that is still sending (h12).
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use greenroom_test_support::TestHost;
+use greenroom_test_support::{Client, TestHost, raise_descriptor_limit, wait_until};
 
 /// The bound, and what a busy machine may add to it.
 const CLOSED_AFTER: Duration = Duration::from_secs(10);
@@ -93,4 +94,162 @@ async fn h12_a_refusal_reaches_who_is_still_sending() {
         answer(&mut stream)
     });
     assert!(said.starts_with("HTTP/1.1 401 "), "{said}");
+}
+
+/// As many connections as there are places, and then some: those are closed at once, while probes have their own listener.
+#[tokio::test(flavor = "multi_thread")]
+async fn h02_connections_are_capped_and_probes_still_answer() {
+    let descriptors = raise_descriptor_limit();
+    // What docs/limits.md says: 4 096, or half of the descriptors.
+    let places = usize::try_from(descriptors / 2).map_or(4_096, |half| half.min(4_096));
+    let host = TestHost::builder().workers(0).start().await;
+    let address = host.origin().trim_start_matches("http://");
+    let open = || TcpStream::connect(address).expect("the system takes it");
+    let mut taken: Vec<TcpStream> =
+        tokio::task::block_in_place(|| (0..places).map(|_| open()).collect());
+    tokio::task::block_in_place(|| {
+        for _ in 0..20 {
+            let mut beyond = open();
+            beyond
+                .set_read_timeout(Some(BOUND))
+                .expect("a timeout can be set");
+            let mut byte = [0];
+            // A connection that is closed with what it was sent unread is reset.
+            let read = beyond.read(&mut byte);
+            assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+        }
+        let first = taken.first_mut().expect("there is one");
+        first
+            .set_read_timeout(Some(Duration::from_millis(10)))
+            .expect("a timeout can be set");
+        let waits = first.read(&mut [0]).expect_err("it is not closed");
+        assert_eq!(waits.kind(), std::io::ErrorKind::WouldBlock);
+    });
+    let probes = Client::new(host.operations(), None);
+    probes.get("/.backstage/health/v1/liveness").await.ok();
+    assert_eq!(host.metric("greenroom_worker_restarts").await, 0);
+    drop(taken);
+    wait_until("places are free again", BOUND, async || {
+        let asked = host.client().try_send(
+            "GET".parse().expect("a method"),
+            "/.backstage/health/v1/liveness",
+            None,
+        );
+        asked.await.is_ok().then_some(())
+    })
+    .await;
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len())
+        .expect("a frame is short")
+        .to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+/// `GET`, `/openapi.json`, `http`, and the authority `x`.
+const GET: &[u8] = b"\x82\x04\x0d/openapi.json\x86\x41\x01x";
+
+/// The kinds of the frames in what a peer said.
+fn kinds(mut said: &[u8]) -> Vec<u8> {
+    let mut kinds = Vec::new();
+    while let [a, b, c, kind, ..] = said {
+        kinds.push(*kind);
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        said = said.get(9 + length..).unwrap_or_default();
+    }
+    kinds
+}
+
+/// Floods a connection until it is closed or takes no more; what was answered.
+fn flood(host: &TestHost, settings: &[u8], frames: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+    let mut stream = connect(host, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    stream
+        .set_write_timeout(Some(Duration::from_secs(1)))
+        .expect("a timeout can be set");
+    let mut said = frame(SETTINGS, 0, 0, settings);
+    for next in frames {
+        said.extend(next);
+        if said.len() > 16_384 && stream.write_all(&std::mem::take(&mut said)).is_err() {
+            break;
+        }
+    }
+    let _ = stream.write_all(&said);
+    stream
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .expect("a timeout can be set");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h03_floods_of_http2_are_closed_or_held_and_others_are_answered() {
+    let host = TestHost::builder().workers(0).start().await;
+    let ids = || (0..5_000_u32).map(|number| 2 * number + 1);
+    let request = |id, flags| frame(HEADERS, flags | END_HEADERS, id, GET);
+    let closed = [
+        // Requests that are taken back at once.
+        (
+            "reset",
+            tokio::task::block_in_place(|| {
+                let resets = ids().map(|id| {
+                    let mut both = request(id, END_STREAM);
+                    both.extend(frame(RST_STREAM, 0, id, &8_u32.to_be_bytes()));
+                    both
+                });
+                flood(&host, &[], resets)
+            }),
+        ),
+        // Headers without an end.
+        (
+            "continuation",
+            tokio::task::block_in_place(|| {
+                let field = [b"\x00\x01a\x7f\x80\x01".as_slice(), &[b'x'; 255]].concat();
+                let fields = field.repeat(60);
+                let first = frame(HEADERS, END_STREAM, 1, GET);
+                let more = (0..1_000).map(|_| frame(CONTINUATION, 0, 1, &fields));
+                flood(&host, &[], std::iter::once(first).chain(more))
+            }),
+        ),
+    ];
+    for (flood, answer) in closed {
+        assert!(
+            kinds(&answer).contains(&GOAWAY),
+            "{flood}: {:?}",
+            kinds(&answer)
+        );
+    }
+    // Streams that stay open, answers that may not be sent, pings: bounded by what is not read of them.
+    tokio::task::block_in_place(|| {
+        flood(&host, &[], ids().map(|id| request(id, 0)));
+        let no_window = [0, 4, 0, 0, 0, 0];
+        flood(&host, &no_window, ids().map(|id| request(id, END_STREAM)));
+        flood(&host, &[], (0..200_000).map(|_| frame(PING, 0, 0, &[0; 8])));
+    });
+    let asked = Instant::now();
+    host.client()
+        .get("/.backstage/health/v1/liveness")
+        .await
+        .ok();
+    assert!(
+        asked.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        asked.elapsed()
+    );
+    let resident = greenroom_test_support::memory_of(host.pid(), "VmRSS");
+    assert!(resident < 128 << 20, "{} MiB are held", resident >> 20);
 }

@@ -98,6 +98,7 @@ pub struct TestHost {
     directory: TempDir,
     arguments: Vec<String>,
     origin: String,
+    operations: String,
     token: String,
     client: Client,
 }
@@ -113,6 +114,7 @@ impl TestHost {
         let mut host = Self {
             child,
             origin: String::new(),
+            operations: String::new(),
             token: String::new(),
             client: Client::new("http://127.0.0.1:0", None),
             directory,
@@ -130,7 +132,9 @@ impl TestHost {
             if let Some(status) = self.child.try_wait().expect("look at the host") {
                 panic!("the host ended with {status} before it was ready");
             }
-            if let Some(origin) = origin_in(&fs::read_to_string(&output).unwrap_or_default()) {
+            let said = fs::read_to_string(&output).unwrap_or_default();
+            if let (Some(origin), Some(operations)) = (origin_in(&said), operations_in(&said)) {
+                self.operations = operations;
                 break origin;
             }
             assert!(started.elapsed() < START_BOUND, "the host does not listen");
@@ -156,6 +160,22 @@ impl TestHost {
     /// Scheme, address and port.
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// What `/metrics` says of one series, such as `greenroom_processing_runs{result="made"}`; 0 if it is not there.
+    pub async fn metric(&self, series: &str) -> u64 {
+        let reply = Client::new(&self.operations, None).get("/metrics").await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        let figure = reply
+            .body
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        figure.map_or(0, |figure| figure.parse().expect("a figure is a number"))
+    }
+
+    /// Address and port of the listener of probes and metrics.
+    pub fn operations(&self) -> &str {
+        &self.operations
     }
 
     /// The operator token.
@@ -277,6 +297,13 @@ fn origin_in(output: &str) -> Option<String> {
         .lines()
         .find_map(|line| line.strip_prefix("greenroom serves "))?;
     Some(line.split_once("/tenants/")?.0.to_owned())
+}
+
+fn operations_in(output: &str) -> Option<String> {
+    let line = output
+        .lines()
+        .find_map(|line| line.strip_prefix("metrics: "))?;
+    Some(line.strip_suffix("/metrics")?.to_owned())
 }
 
 fn shown(path: &Path) -> String {

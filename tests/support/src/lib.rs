@@ -14,7 +14,9 @@ pub use backend::Backend;
 pub use client::{Client, Reply};
 pub use command::{Done, command};
 pub use host::{TestHost, TestHostBuilder, binary};
-pub use process::{children_of, is_alive, kill_hard, stop_softly};
+pub use process::{
+    children_of, forget_peak, is_alive, kill_hard, memory_of, raise_descriptor_limit, stop_softly,
+};
 pub use sandbox::{Blow, SandboxChild};
 pub use verdicts::{CatalogUnderTest, Difference, LocationTarget, Verdict, assert_known};
 pub use waiting::{quiet, wait_until};

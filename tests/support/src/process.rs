@@ -35,6 +35,43 @@ pub fn children_of(pid: u32) -> Vec<u32> {
         .collect()
 }
 
+/// A figure of `/proc/<pid>/status` in bytes, such as `VmRSS` or `VmHWM`.
+///
+/// # Panics
+/// If the process or the figure is not there.
+pub fn memory_of(pid: u32, figure: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kilobytes.expect("a figure in kB") * 1024
+}
+
+/// Lets the peak of a process's resident memory (`VmHWM`) begin anew.
+///
+/// # Panics
+/// If the system does not let us.
+pub fn forget_peak(pid: u32) {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("reset the peak of memory");
+}
+
+/// Lets this process open as many files as it may; how many that is. Hosts that it starts may as many.
+///
+/// # Panics
+/// If the system does not let us.
+pub fn raise_descriptor_limit() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(1 << 16);
+    let raised = Rlimit {
+        current: Some(most),
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised).expect("raise the limit of descriptors");
+    most
+}
+
 /// `kill -9` of one process.
 pub fn kill_hard(pid: u32) {
     if let Some(pid) = pid_of(pid) {
