@@ -4,6 +4,9 @@
 //! one that is being applied. So a mutation that was given up stops between two steps, and one whose process died is completed by
 //! another: what is placed is counted in the row, and what is to be removed is the difference between the provider's edges
 //! and the staged refs, which is the same however often it is taken.
+//!
+//! Where a ref is looked for among the rows the index is named: without statistics SQLite takes the primary key, and walks all
+//! rows for each.
 
 use greenroom_model::{EntityRef, TenantId, Timestamp};
 use greenroom_storage::{
@@ -89,7 +92,7 @@ fn kind_text(kind: MutationKind) -> &'static str {
 pub(super) fn count(conn: &Connection, tenant: TenantId, id: &MutationId) -> rusqlite::Result<u64> {
     let count = statement::one(
         conn,
-        "SELECT count(DISTINCT entity_ref) FROM mutation_rows
+        "SELECT count(DISTINCT entity_ref) FROM mutation_rows INDEXED BY mutation_rows_ref
          WHERE tenant_id = ?1 AND mutation_id = ?2 AND unprocessed IS NOT NULL",
         params![tenant.0, id.0],
         |row| unsigned(row, 0, "mutation_rows"),
@@ -254,7 +257,7 @@ impl Applying {
              FROM mutations m JOIN mutation_rows r
                  ON r.tenant_id = m.tenant_id AND r.mutation_id = m.mutation_id AND r.number >= m.placed
              WHERE m.tenant_id = ?1 AND m.mutation_id = ?2 AND r.unprocessed IS NOT NULL
-                 AND NOT EXISTS (SELECT 1 FROM mutation_rows later
+                 AND NOT EXISTS (SELECT 1 FROM mutation_rows later INDEXED BY mutation_rows_ref
                      WHERE later.tenant_id = r.tenant_id AND later.mutation_id = r.mutation_id
                          AND later.entity_ref = r.entity_ref AND later.number > r.number
                          AND later.unprocessed IS NOT NULL)
@@ -294,7 +297,8 @@ impl Applying {
                 "SELECT e.target_entity_ref FROM refresh_state_references e
                  WHERE e.tenant_id = ?1 AND e.source_key = ?2 AND e.source_entity_ref = ''
                      AND e.target_entity_ref > ?4
-                     AND NOT EXISTS (SELECT 1 FROM mutation_rows r WHERE r.tenant_id = ?1
+                     AND NOT EXISTS (SELECT 1 FROM mutation_rows r INDEXED BY mutation_rows_ref
+                         WHERE r.tenant_id = ?1
                          AND r.mutation_id = ?3 AND r.entity_ref = e.target_entity_ref)
                  ORDER BY e.target_entity_ref LIMIT ?5",
                 key,
@@ -304,7 +308,8 @@ impl Applying {
                 conn,
                 "SELECT DISTINCT r.entity_ref FROM mutation_rows r
                  WHERE r.tenant_id = ?1 AND r.mutation_id = ?3 AND r.entity_ref > ?4 AND r.unprocessed IS NULL
-                     AND ?2 <> '' AND NOT EXISTS (SELECT 1 FROM mutation_rows given WHERE given.tenant_id = ?1
+                     AND ?2 <> '' AND NOT EXISTS (SELECT 1 FROM mutation_rows given INDEXED BY mutation_rows_ref
+                         WHERE given.tenant_id = ?1
                          AND given.mutation_id = ?3 AND given.entity_ref = r.entity_ref
                          AND given.unprocessed IS NOT NULL)
                  ORDER BY r.entity_ref LIMIT ?5",
@@ -315,7 +320,8 @@ impl Applying {
                 conn,
                 "SELECT c.entity_ref FROM conflicts c
                  WHERE c.tenant_id = ?1 AND c.source_key = ?2 AND c.source_entity_ref = '' AND c.entity_ref > ?4
-                     AND NOT EXISTS (SELECT 1 FROM mutation_rows r WHERE r.tenant_id = ?1
+                     AND NOT EXISTS (SELECT 1 FROM mutation_rows r INDEXED BY mutation_rows_ref
+                         WHERE r.tenant_id = ?1
                          AND r.mutation_id = ?3 AND r.entity_ref = c.entity_ref)
                  ORDER BY c.entity_ref LIMIT ?5",
                 key,
@@ -326,7 +332,8 @@ impl Applying {
                 conn,
                 "SELECT c.entity_ref FROM conflicts c
                  WHERE c.tenant_id = ?1 AND c.source_key = ?2 AND c.source_entity_ref = '' AND c.entity_ref > ?4
-                     AND EXISTS (SELECT 1 FROM mutation_rows r WHERE r.tenant_id = ?1
+                     AND EXISTS (SELECT 1 FROM mutation_rows r INDEXED BY mutation_rows_ref
+                         WHERE r.tenant_id = ?1
                          AND r.mutation_id = ?3 AND r.entity_ref = c.entity_ref)
                      AND EXISTS (SELECT 1 FROM refresh_state_references e WHERE e.tenant_id = ?1
                          AND e.target_entity_ref = c.entity_ref AND e.source_key = ?2 AND e.source_entity_ref = '')
@@ -394,9 +401,9 @@ pub(super) async fn forget(
     storage
         .repeat(OPERATION, move |tx| {
             tx.run(
-                "DELETE FROM mutation_rows WHERE (tenant_id, mutation_id, number) IN
-                   (SELECT tenant_id, mutation_id, number FROM mutation_rows
-                    WHERE tenant_id = ?1 AND mutation_id = ?2 ORDER BY number LIMIT ?3)",
+                "DELETE FROM mutation_rows WHERE tenant_id = ?1 AND mutation_id = ?2 AND number < coalesce(
+                     (SELECT number FROM mutation_rows WHERE tenant_id = ?1 AND mutation_id = ?2
+                      ORDER BY number LIMIT 1 OFFSET ?3), 9223372036854775807)",
                 params![tenant.0, named.0, ROWS],
             )
         })
