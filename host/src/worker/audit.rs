@@ -70,10 +70,10 @@ impl Auditor {
 
     fn count(&self, audited: Audited) {
         for (figure, more) in [
-            (Figure::Audited, audited.entities),
             (Figure::HealedMemos, audited.memos),
             (Figure::HealedEdges, audited.edges),
             (Figure::HealedStitches, audited.stitches),
+            (Figure::Audited, audited.entities),
         ] {
             self.pulse.add(figure, more);
         }

@@ -157,8 +157,9 @@ impl ClaimLoop {
                 Figure::RunsMade
             }
         };
-        self.pulse.add(figure, 1);
+        // Calls first: who sees the run sees its calls.
         self.pulse.add(Figure::Calls, u64::from(record.calls.total));
+        self.pulse.add(figure, 1);
         for fault in &record.faults {
             info!(
                 tenant.id = item.claim.tenant.0,
