@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::Response;
-use greenroom_model::EntityRef;
+use greenroom_model::{EntityRef, Timestamp};
 use greenroom_storage::{ProcessingFilter, ProcessingState, ProcessingStatus, RefreshScope};
 use http::StatusCode;
 use serde::Deserialize;
@@ -130,7 +130,7 @@ pub(super) async fn find_processing(
     }
 }
 
-/// `POST /processing/{ref}/refresh?wait`: clears the memo; 200 when it has been processed, else 202.
+/// `POST /processing/{ref}/refresh?wait`: clears the memo; 200 when the run that this made is served, else 202.
 pub(super) async fn force_refresh(
     access: Access<Write>,
     State(state): State<ApiState>,
@@ -167,7 +167,7 @@ pub(super) async fn force_refresh(
             .find_processing(access.tenant, &entity_ref)
             .await?;
         let now = now.ok_or_else(|| not_found(&entity_ref))?;
-        if has_run_since(&now, ran_before) {
+        if is_done(&now, ran_before, state.clock.now()) {
             return Ok(extract::json(StatusCode::OK, &now));
         }
         if Instant::now() >= until {
@@ -177,8 +177,12 @@ pub(super) async fn force_refresh(
     }
 }
 
-fn has_run_since(now: &ProcessingState, before: Option<greenroom_model::Timestamp>) -> bool {
-    now.last_run.is_some() && now.last_run != before
+/// Whether a run that began after the refresh has ended and is served. One that was under way when the refresh came runs once
+/// more: its item is still due.
+fn is_done(state: &ProcessingState, ran_before: Option<Timestamp>, now: Timestamp) -> bool {
+    let ran = state.last_run.is_some() && state.last_run != ran_before;
+    let due = state.next_due.is_some_and(|due| due <= now);
+    ran && !due && !state.stitching
 }
 
 /// `POST /processing/{ref}/redrive`

@@ -11,6 +11,7 @@ mod host;
 mod hostile;
 mod locations;
 mod openapi;
+mod processing;
 mod processors;
 mod revision_runs;
 mod revisions;

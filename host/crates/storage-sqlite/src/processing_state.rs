@@ -73,6 +73,7 @@ fn read_state(row: &Row<'_>) -> rusqlite::Result<ProcessingState> {
         location_key: value(row, 9, "refresh_state.location_key")?,
         orphaned_at: optional_timestamp(row, 7, "refresh_state.orphaned_at")?,
         parents: Vec::new(),
+        stitching: false,
     })
 }
 
@@ -115,6 +116,13 @@ fn complete(
             |row| value(row, 0, "processor_revisions.number"),
         )?;
     }
+    let stitching = statement::one(
+        conn,
+        "SELECT 1 FROM stitch_queue WHERE tenant_id = ?1 AND entity_ref = ?2",
+        params![tenant.0, state.entity_ref.as_str()],
+        |_| Ok(()),
+    )?;
+    state.stitching = stitching.is_some();
     state.parents = statement::all(
         conn,
         "SELECT source_key || source_entity_ref FROM refresh_state_references

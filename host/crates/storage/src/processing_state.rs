@@ -66,6 +66,9 @@ pub struct ProcessingState {
     pub orphaned_at: Option<Timestamp>,
     /// Refs and source keys with an edge to it.
     pub parents: Vec<String>,
+    /// Whether what is served is yet to be stitched. Not shown: it passes within moments.
+    #[serde(skip)]
+    pub stitching: bool,
 }
 
 /// An emission that lost to another owner of the ref.

@@ -10,8 +10,8 @@ use axum::Router;
 use axum::body::Body;
 use greenroom_model::{Clock, Diagnostic, Digest, ProcessorName, TenantId, TenantName, Timestamp};
 use greenroom_storage::{
-    Failure, FinalEntity, NewTenant, NewToken, RevisionState, RunCalls, RunRecord, RunResult,
-    Scope, StitchInput, Stitched, Storage, Success, WorkerId,
+    Claimed, Failure, FinalEntity, NewTenant, NewToken, RevisionState, RunCalls, RunRecord,
+    RunResult, Scope, StitchInput, Stitched, Storage, Success, WorkerId,
 };
 use greenroom_storage_sqlite::SqliteStorage;
 use http::{Request, Response};
@@ -282,6 +282,22 @@ impl Host {
         }
     }
 
+    /// The result of processing an entity to itself.
+    pub(super) fn as_it_is(&self, claimed: &Claimed) -> Success {
+        Success {
+            memo: Digest::of(claimed.unprocessed.as_bytes()),
+            processed: claimed.unprocessed.clone(),
+            trace: Vec::new(),
+            caches: "{}".into(),
+            relations: Vec::new(),
+            refresh_keys: Vec::new(),
+            children: Vec::new(),
+            complete: true,
+            diagnostics: Vec::new(),
+            due: None,
+        }
+    }
+
     /// Does the worker's part: every due entity is processed to itself and stitched.
     pub(super) async fn work(&self) {
         let worker = WorkerId("test".into());
@@ -292,19 +308,8 @@ impl Host {
                 break;
             }
             let records = claimed.into_iter().map(|claimed| RunRecord {
+                result: RunResult::Succeeded(Box::new(self.as_it_is(&claimed))),
                 claim: claimed.claim,
-                result: RunResult::Succeeded(Box::new(Success {
-                    memo: Digest::of(claimed.unprocessed.as_bytes()),
-                    processed: claimed.unprocessed,
-                    trace: Vec::new(),
-                    caches: "{}".into(),
-                    relations: Vec::new(),
-                    refresh_keys: Vec::new(),
-                    children: Vec::new(),
-                    complete: true,
-                    diagnostics: Vec::new(),
-                    due: None,
-                })),
                 faults: Vec::new(),
                 cpu_us: 1,
                 calls: RunCalls::default(),
