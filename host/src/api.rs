@@ -18,6 +18,7 @@ mod error;
 mod etag;
 mod extract;
 mod faults;
+mod head_guard;
 mod index;
 mod leftover;
 mod metrics;

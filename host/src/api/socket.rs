@@ -1,7 +1,8 @@
 //! A TCP stream that gives up on a peer which says nothing, or does not take what is written (h01, h13).
 //!
 //! A write that makes no progress for 30 s fails, so that a reply never waits for ever. Reads pass through once it is known
-//! which version of HTTP is spoken, and hyper's timers hold; before that nobody's do, so that a silent peer would stay.
+//! which version of HTTP is spoken, and hyper's timers hold; before that nobody's do, so that a silent peer would stay. What is
+//! read is judged on its way (h04).
 
 use std::future::Future as _;
 use std::io::{Error, ErrorKind, Result};
@@ -13,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::head_guard::HeadGuard;
+
 /// Longest time without progress of a write.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a client that speaks HTTP/2 begins with. While all that was read could become it, the version is not known.
@@ -23,6 +26,7 @@ pub(crate) struct TimedSocket {
     stream: TcpStream,
     stalled: Option<Pin<Box<Sleep>>>,
     greeting: Option<Greeting>,
+    guard: HeadGuard,
 }
 
 /// What was read of the preface so far, and when that must have come to something.
@@ -41,6 +45,7 @@ impl TimedSocket {
                 read: 0,
                 until: Box::pin(sleep(patience)),
             }),
+            guard: HeadGuard::new(),
         }
     }
 
@@ -70,6 +75,9 @@ impl AsyncRead for TimedSocket {
     ) -> Poll<Result<()>> {
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if result.is_ready() {
+            self.guard.judge(&mut buffer.filled_mut()[before..]);
+        }
         let Some(greeting) = &mut self.greeting else {
             return result;
         };

@@ -1,6 +1,6 @@
 //! Proves that a connection is bounded before anything is known of it: by the time its first request may take, silence
-//! included (h01), by how many there are (h02), by what HTTP/2 lets one ask for (h03), and by the number of headers (h05);
-//! and that a refusal reaches a client that is still sending (h12).
+//! included (h01), by how many there are (h02), by what HTTP/2 lets one ask for (h03), by heads that mean one thing (h04), and by
+//! the number of headers (h05); and that a refusal reaches a client that is still sending (h12).
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -71,9 +71,13 @@ async fn h05_too_many_headers_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_request_is_answered() {
     let host = TestHost::builder().workers(0).start().await;
-    for request in ["GET / HTTP/1.0\r\n\r\n", "PRIX / HTTP/1.0\r\n\r\n"] {
+    for (request, status) in [
+        ("GET / HTTP/1.0\r\n\r\n", "HTTP/1.0 4"),
+        // A method that nobody knows.
+        ("PRIX / HTTP/1.0\r\n\r\n", "HTTP/1.1 400 "),
+    ] {
         let said = tokio::task::block_in_place(|| answer(&mut connect(&host, request)));
-        assert!(said.starts_with("HTTP/1.0 4"), "{said}");
+        assert!(said.starts_with(status), "{said}");
     }
 }
 
@@ -94,6 +98,32 @@ async fn h12_a_refusal_reaches_who_is_still_sending() {
         answer(&mut stream)
     });
     assert!(said.starts_with("HTTP/1.1 401 "), "{said}");
+}
+
+/// What two parsers may read differently is 400, and nothing behind it is read. A whole target is judged by its path.
+#[tokio::test(flavor = "multi_thread")]
+async fn h04_what_two_parsers_read_differently_is_400_and_closed() {
+    let host = TestHost::builder().workers(0).start().await;
+    let behind = "GET /.backstage/health/v1/liveness HTTP/1.1\r\nhost: x\r\n\r\n";
+    for wrong in [
+        "POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST /x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n",
+        "POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+        "GET /x HTTP/1.1\nhost: x\n\n",
+        "GET /x HTTP/1.1\r\nhost: x\r\na: b\n\r\n",
+        "GET /x HTTP/1.1\r\nhost: x\r\na: b\r\n c\r\n\r\n",
+        "GET /x HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n",
+        "FOO /x HTTP/1.1\r\nhost: x\r\n\r\n",
+    ] {
+        let said = tokio::task::block_in_place(|| {
+            answer(&mut connect(&host, &format!("{wrong}{behind}")))
+        });
+        assert!(said.starts_with("HTTP/1.1 400 "), "{wrong:?}: {said}");
+        assert_eq!(said.matches("HTTP/1.1 ").count(), 1, "{wrong:?}: {said}");
+    }
+    let whole = "GET http://other.test/.backstage/health/v1/liveness HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let said = tokio::task::block_in_place(|| answer(&mut connect(&host, whole)));
+    assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
 }
 
 /// As many connections as there are places, and then some: those are closed at once, while probes have their own listener.

@@ -134,7 +134,8 @@ impl<T> ThreadQueue<T> {
     fn wake(&self, state: &State<T>) {
         if state.idle > 0 && !(state.on_request.is_empty() && state.others.is_empty()) {
             self.any.notify_one();
-        } else if state.kept_idle && (!state.on_request.is_empty() || state.has_newcomers(self.threads))
+        } else if state.kept_idle
+            && (!state.on_request.is_empty() || state.has_newcomers(self.threads))
         {
             self.kept.notify_one();
         }
@@ -149,7 +150,10 @@ impl<T> State<T> {
     /// Whether all threads but the last are busy while a tenant that runs nowhere has work.
     fn has_newcomers(&self, threads: usize) -> bool {
         self.running.values().sum::<usize>() + 1 >= threads
-            && self.queued.keys().any(|tenant| !self.running.contains_key(tenant))
+            && self
+                .queued
+                .keys()
+                .any(|tenant| !self.running.contains_key(tenant))
     }
 
     /// For the thread that is kept: when all others are busy, work of a tenant that runs nowhere.
