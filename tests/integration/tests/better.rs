@@ -21,7 +21,7 @@ fn component(name: &str) -> Value {
 }
 
 /// Waits until a worker has told a figure; those that were told with it are then as new.
-async fn told(host: &TestHost, series: &str, value: u64) {
+async fn is_told(host: &TestHost, series: &str, value: u64) {
     wait_until(series, BOUND, async || {
         (host.metric(series).await == value).then_some(())
     })
@@ -44,7 +44,7 @@ async fn processors_are_called_when_something_changed_or_somebody_asks() {
         .collect();
     client.push("default", "p", entities.clone()).await.ok();
     quiet(client, "default", BOUND).await;
-    told(&host, MADE, 20).await;
+    is_told(&host, MADE, 20).await;
     let first = host.metric(CALLS).await;
     assert!(first >= 20, "{first} calls");
 
@@ -58,7 +58,7 @@ async fn processors_are_called_when_something_changed_or_somebody_asks() {
         (!task["taskState"]["lastRunEndedAt"].is_null()).then_some(())
     })
     .await;
-    told(&host, "greenroom_audited_entities", 20).await;
+    is_told(&host, "greenroom_audited_entities", 20).await;
     assert_eq!(host.metric(CALLS).await, first);
     assert_eq!(host.metric(MADE).await, 20);
     for what in ["memo", "edge", "stitch"] {
@@ -81,7 +81,7 @@ async fn processors_are_called_when_something_changed_or_somebody_asks() {
     let refreshed = refreshed.json();
     assert_ne!(refreshed["lastRun"], before["lastRun"]);
     assert_eq!(refreshed["status"], "ok");
-    told(&host, MADE, 21).await;
+    is_told(&host, MADE, 21).await;
     assert_eq!(host.metric(CALLS).await, first + first / 20);
 }
 
@@ -154,7 +154,7 @@ async fn a_dead_letter_is_seen_before_its_first_success_and_runs_when_told_to() 
     assert_eq!(listed["items"][0]["entityRef"], "component:default/letter");
 
     // What is remembered is not tried again for nothing, and once when somebody asks.
-    told(&host, MADE, 1).await;
+    is_told(&host, MADE, 1).await;
     client.push("dead", "p", [component("letter")]).await.ok();
     let redriven = client.post(&format!("{path}/redrive"), &json!({})).await;
     assert_eq!(redriven.status, 202, "{}", redriven.body);
@@ -163,7 +163,7 @@ async fn a_dead_letter_is_seen_before_its_first_success_and_runs_when_told_to() 
         (again["lastRun"] != state["lastRun"]).then_some(())
     })
     .await;
-    told(&host, MADE, 2).await;
+    is_told(&host, MADE, 2).await;
 
     // When the cause is gone it is served by itself.
     let settings = json!({"enabled": false});
