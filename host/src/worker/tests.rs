@@ -58,7 +58,7 @@ impl CallProcessor for Guests {
         _: [u8; 32],
     ) -> Result<Called<StageAnswer>, SandboxError> {
         let request = call.request();
-        let mut entity: Value = serde_json::from_str(&request.entity).unwrap();
+        let mut entity: Value = serde_json::from_str(request.entity.text()).unwrap();
         let wanted = entity["spec"]["reads"].as_str().map(str::to_owned);
         let answer = match (call.stage(), wanted, request.reads.first()) {
             (Stage::ValidateKind, ..) => StageAnswer::Validated {
