@@ -704,7 +704,7 @@ impl CallProcessor for Cached {
                 Some(said) if !self.honest => said,
                 _ => "computed".to_owned(),
             };
-            let mut entity: Value = serde_json::from_str(&call.request().entity).unwrap();
+            let mut entity: Value = serde_json::from_str(call.request().entity.text()).unwrap();
             entity["metadata"]["title"] = said.into();
             answer = StageAnswer::Processed(greenroom_sandbox::Processed {
                 entity: Some(greenroom_model::Entity::from_value(entity).unwrap()),
