@@ -704,10 +704,11 @@ impl CallProcessor for Cached {
                 Some(said) if !self.honest => said,
                 _ => "computed".to_owned(),
             };
-            let mut entity: Value = serde_json::from_str(call.request().entity.text()).unwrap();
+            let mut entity: Value =
+                serde_json::from_str(call.request().entity.text()).expect("it is JSON");
             entity["metadata"]["title"] = said.into();
             answer = StageAnswer::Processed(greenroom_sandbox::Processed {
-                entity: Some(greenroom_model::Entity::from_value(entity).unwrap()),
+                entity: Some(greenroom_model::Entity::from_value(entity).expect("it is an entity")),
                 cache: Some("cached".to_owned()),
                 ..Default::default()
             });
@@ -732,9 +733,9 @@ fn proved(calls: &Cached) -> Vec<Outcome> {
     for now_ms in 0..3_000 {
         let mut job = job(entity("Component", json!({})));
         job.now_ms = now_ms;
-        let name = ProcessorName::parse("first").unwrap();
+        let name = ProcessorName::parse("first").expect("a name");
         job.caches.insert(name, "cached".into());
-        match start(job, &pipeline, calls).unwrap() {
+        match start(job, &pipeline, calls).expect("it answers") {
             Step::Done(outcome) if outcome.calls > 3 => proved.push(*outcome),
             Step::Done(outcome) => {
                 assert_eq!(outcome.calls, 3);
