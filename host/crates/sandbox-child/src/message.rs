@@ -29,7 +29,7 @@ pub struct Hello {
 
 impl Hello {
     /// Number of this protocol.
-    pub const PROTOCOL: u32 = 1;
+    pub const PROTOCOL: u32 = 2;
 
     /// The engine of this binary.
     #[must_use]
