@@ -4,6 +4,7 @@
 
 use axum::extract::{FromRequestParts, Path};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -157,9 +158,9 @@ pub(crate) fn not_decoded() -> ApiError {
 }
 
 /// A JSON reply of text that is JSON already.
-pub(crate) fn json_text(status: StatusCode, text: String) -> Response {
+pub(crate) fn json_text(status: StatusCode, text: impl Into<Bytes>) -> Response {
     let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static(JSON))];
-    (status, content_type, text).into_response()
+    (status, content_type, text.into()).into_response()
 }
 
 /// A JSON reply.

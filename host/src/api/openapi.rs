@@ -33,10 +33,7 @@ pub(super) fn routes() -> Routes {
 /// `GET /openapi.json`
 async fn show_openapi(State(state): State<ApiState>, params: Params) -> Result<Response, ApiError> {
     params.only(&[])?;
-    Ok(extract::json_text(
-        StatusCode::OK,
-        state.openapi.to_string(),
-    ))
+    Ok(extract::json_text(StatusCode::OK, state.openapi.clone()))
 }
 
 /// `GET /tenants/{tenant}/api/catalog/openapi.json`, where clients of Backstage's catalog look for it
@@ -46,7 +43,7 @@ pub(super) async fn show_catalog_openapi(
     params: Params,
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
-    let text = state.catalog_openapi.to_string();
+    let text = state.catalog_openapi.clone();
     Ok(extract::json_text(StatusCode::OK, text))
 }
 

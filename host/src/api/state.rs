@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use greenroom_model::{Clock, TenantId};
 use greenroom_storage::Storage;
 
@@ -57,10 +58,10 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) metrics: Arc<ApiMetrics>,
     pub(crate) storage_watch: Arc<StorageWatch>,
-    /// `/openapi.json`.
-    pub(crate) openapi: Arc<str>,
+    /// `/openapi.json`; shared by all its replies, however many wait to be taken.
+    pub(crate) openapi: Bytes,
     /// The same below the catalog's mount.
-    pub(crate) catalog_openapi: Arc<str>,
+    pub(crate) catalog_openapi: Bytes,
     /// The change streams that are open, and what tells them of changes.
     pub(crate) stream_places: Arc<StreamPlaces>,
     pub(crate) log_watch: Arc<LogWatch>,
@@ -71,7 +72,7 @@ pub(crate) struct Shared {
 }
 
 impl ApiState {
-    pub(crate) fn new(parts: ApiParts, openapi: Arc<str>, catalog_openapi: Arc<str>) -> Self {
+    pub(crate) fn new(parts: ApiParts, openapi: Bytes, catalog_openapi: Bytes) -> Self {
         let metrics = ApiMetrics::new();
         let indexes = IndexSet::new(
             Arc::clone(&parts.storage),
