@@ -14,6 +14,7 @@ mod bundled;
 mod catalog;
 mod changes;
 mod component_check;
+mod compression;
 mod error;
 mod etag;
 mod extract;
@@ -49,6 +50,7 @@ mod tests;
 mod token;
 mod upload;
 mod validation;
+mod validators;
 
 pub use bundled::BundledListing;
 pub use mutation_lines::read_mutation;

@@ -177,12 +177,24 @@ async fn authenticate(parts: &Parts, state: &ApiState) -> Result<Actor, ApiError
             "more than one authorization header; send one",
         ));
     }
-    let illegal = || ApiError::unauthenticated("Illegal token");
     let text = header.to_str().map_err(|_| illegal())?;
     let credential = match text.trim().split_once(' ') {
         Some((scheme, credential)) if scheme.eq_ignore_ascii_case("bearer") => credential.trim(),
         _ => return Err(ApiError::unauthenticated("Missing credentials")),
     };
+    let remote = parts
+        .extensions
+        .get::<Peer>()
+        .map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_string());
+    bearer(state, credential, remote).await
+}
+
+fn illegal() -> ApiError {
+    ApiError::unauthenticated("Illegal token")
+}
+
+/// Whoever bears this token.
+async fn bearer(state: &ApiState, credential: &str, remote: String) -> Result<Actor, ApiError> {
     let (id, secret) = token::parse(credential).ok_or_else(illegal)?;
     let found = state.directory.token(id, BELIEVED).await?;
     // An unknown id costs what a wrong secret costs (i07).
@@ -192,10 +204,6 @@ async fn authenticate(parts: &Parts, state: &ApiState) -> Result<Actor, ApiError
     if !state.directory.holds(&token) {
         return Err(illegal());
     }
-    let remote = parts
-        .extensions
-        .get::<Peer>()
-        .map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_string());
     Ok(Actor {
         token_id: token.id,
         remote,
@@ -259,13 +267,29 @@ impl<R: Requirement> FromRequestParts<ApiState> for Access<R> {
             Some(name) => state.directory.tenant(name).await?,
             None => None,
         };
-        let tenant = match found {
-            Some(tenant) if actor.is_operator() || actor.tenant == Some(tenant) => tenant,
-            None if actor.is_operator() => {
-                return Err(ApiError::not_found("No tenant of that name"));
-            }
-            _ => return Err(ApiError::not_allowed("the token is not for this tenant")),
-        };
+        match found {
+            Some(tenant) => Self::admit(tenant, actor),
+            None if actor.is_operator() => Err(ApiError::not_found("No tenant of that name")),
+            None => Err(not_for_tenant()),
+        }
+    }
+}
+
+fn not_for_tenant() -> ApiError {
+    ApiError::not_allowed("the token is not for this tenant")
+}
+
+impl<R: Requirement> Access<R> {
+    /// The same tenant for the bearer of another token.
+    pub(crate) async fn of_bearer(self, state: &ApiState, token: &str) -> Result<Self, ApiError> {
+        let actor = bearer(state, token, self.actor.remote).await?;
+        Self::admit(self.tenant, actor)
+    }
+
+    fn admit(tenant: TenantId, actor: Actor) -> Result<Self, ApiError> {
+        if !actor.is_operator() && actor.tenant != Some(tenant) {
+            return Err(not_for_tenant());
+        }
         if !actor.may(R::SCOPE) {
             let needed = format!("{:?}", R::SCOPE).to_lowercase();
             return Err(ApiError::not_allowed(format!(

@@ -1,6 +1,6 @@
 //! Backstage's catalog API below `/tenants/{tenant}/api/catalog`: shapes, statuses and oddities of ref §7.
 //!
-//! One file per resource. Unknown routes and wrong methods below the mount are 404 without a body (the router's doing).
+//! One file per resource. Unknown routes and wrong methods below the mount are 404 without a body, for who is let in.
 
 mod analyze;
 mod ancestry;
@@ -23,6 +23,9 @@ mod scheduler;
 mod unprocessed;
 mod validate;
 
+use http::StatusCode;
+
+use super::auth::{Access, Read};
 use super::openapi;
 use super::operation_doc::{Content, Doc, QueryKind};
 use super::routes::Routes;
@@ -40,6 +43,11 @@ pub(super) fn routes() -> Routes {
         .and(location_routes())
         .and(unprocessed_routes())
         .and(platform_routes())
+        .and(Routes::below("/tenants/{tenant}/api/catalog").rest(no_route))
+}
+
+async fn no_route(_: Access<Read>) -> StatusCode {
+    StatusCode::NOT_FOUND
 }
 
 /// Backstage's module of unprocessed entities.
@@ -200,6 +208,13 @@ fn entity_routes() -> Routes {
 fn query_routes() -> Routes {
     use QueryKind::{Number, OneOf, Text, Texts};
     Routes::below("/tenants/{tenant}/api/catalog")
+        .post(
+            "/entities/by-query",
+            by_query::query_entities_by_predicate,
+            Doc::new("A page of entities, by predicate, text and order.")
+                .body(Content::OptionalJson("EntityQuery"))
+                .json(200, "EntityPage", "A page."),
+        )
         .get(
             "/entities/by-query",
             by_query::query_entities,
@@ -221,13 +236,6 @@ fn query_routes() -> Routes {
                     OneOf(&["include", "exclude"]),
                     "Whether to count.",
                 )
-                .json(200, "EntityPage", "A page."),
-        )
-        .post(
-            "/entities/by-query",
-            by_query::query_entities_by_predicate,
-            Doc::new("A page of entities, by predicate, text and order.")
-                .body(Content::OptionalJson("EntityQuery"))
                 .json(200, "EntityPage", "A page."),
         )
         .post(
@@ -258,11 +266,6 @@ fn query_routes() -> Routes {
 fn location_routes() -> Routes {
     use QueryKind::{Flag, OneOf};
     Routes::below("/tenants/{tenant}/api/catalog")
-        .get(
-            "/locations",
-            locations::list_locations,
-            Doc::new("Registered locations.").json(200, "LocationList", "All of them."),
-        )
         .post(
             "/locations",
             locations_add::add_location,
@@ -277,6 +280,11 @@ fn location_routes() -> Routes {
                 .json(201, "AddedLocation", "Registered, or tried.")
                 .conflict("It is registered already.")
                 .error(429, "Too many requests of the tenant wait for a worker."),
+        )
+        .get(
+            "/locations",
+            locations::list_locations,
+            Doc::new("Registered locations.").json(200, "LocationList", "All of them."),
         )
         .post(
             "/locations/by-query",

@@ -14,6 +14,7 @@ use super::extract::{self, Params};
 use super::operation_doc::{Answer, Content, Doc, Query, QueryKind};
 use super::routes::{Need, Operation, Routes};
 use super::state::ApiState;
+use super::validators;
 
 /// The schemas that operations name.
 const SCHEMAS: &str = include_str!("openapi/schemas.json");
@@ -209,6 +210,13 @@ fn responses(operation: &Operation) -> Value {
 /// All answers of an operation: its own, and those that it shares with all of its kind.
 pub(super) fn answers(operation: &Operation) -> Vec<Answer> {
     let mut answers = operation.doc.answers.clone();
+    if operation.method == "get" && validators::covers(&operation.path) {
+        answers.push(Answer {
+            status: 304,
+            content: None,
+            text: "It has the `ETag` that `If-None-Match` names.",
+        });
+    }
     let mut shared = |status, text| {
         if !answers.iter().any(|own| own.status == status) {
             let content = Some(Content::Json("Error"));

@@ -20,6 +20,7 @@ use serde_json::Value;
 use super::error::ApiError;
 use super::extract::JSON;
 use super::index::TenantIndex;
+use super::validators::streamed;
 
 /// Rows read by one statement, and bytes of bodies with which it ends: what one reader holds.
 const ROWS: usize = 100;
@@ -112,7 +113,7 @@ impl List {
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
-        Ok(response)
+        Ok(streamed(response))
     }
 
     /// Writes the next rows; whether there may be more.

@@ -1,20 +1,26 @@
 //! All routes, grouped by audience; the tables themselves are beside this file (`catalog`, `tenant_routes`, `admin`).
 //!
-//! Layers, from the outside: counting, then rendering of errors, then reading on what a handler left unread. A path that is not here is 404: without a body below the
-//! catalog mount, as Backstage answers there, and with one elsewhere. A wrong method is treated alike.
+//! Layers, from the outside: counting, compressing, tagging, rendering of errors, reading on what a handler left unread. A
+//! path that is not here is 404: without a body below the catalog mount, as Backstage answers there, and with one elsewhere.
+//! A wrong method is treated alike, but for `OPTIONS` below the mount. Who has no token for the mount learns neither.
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{FromRequestParts as _, MatchedPath, Request, State};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::{IntoResponse as _, Response};
-use http::StatusCode;
+use axum::response::{Html, IntoResponse as _, Response};
+use http::{Method, StatusCode};
 
+use super::auth::{Access, Read};
 use super::error::{ApiError, mount_end, render};
 use super::operation_doc::{Content, Doc};
 use super::routes::{Operation, Routes};
 use super::state::{ApiParts, ApiState};
 use super::{
-    admin, catalog, changes, index, leftover, metrics, openapi, probes, tenant_routes, validation,
+    admin, catalog, changes, compression, index, leftover, metrics, openapi, probes, tenant_routes,
+    validation, validators,
 };
 
 /// The edge of a process, running: what one listener counts and watches, the other shows.
@@ -113,13 +119,17 @@ fn metrics_routes() -> Routes {
 }
 
 fn finish(routes: Routes, state: &ApiState) -> Router {
-    routes
-        .into_parts()
-        .0
+    let (router, operations) = routes.into_parts();
+    let methods = Arc::new(methods(&operations));
+    let no_method = move |State(state), route, request| no_method(state, methods, route, request);
+    router
         .fallback(no_route)
-        .method_not_allowed_fallback(no_route)
+        .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(state.clone(), leftover::read_on))
         .layer(from_fn(render))
+        .layer(from_fn(validators::tag))
+        .layer(compression::layer())
+        .layer(from_fn(compression::vary))
         .layer(from_fn_with_state(state.clone(), metrics::count))
         .with_state(state.clone())
 }
@@ -129,5 +139,41 @@ async fn no_route(request: Request) -> Response {
         StatusCode::NOT_FOUND.into_response()
     } else {
         ApiError::not_found("There is nothing at this path").into_response()
+    }
+}
+
+/// The methods of each path, as Express lists them.
+fn methods(operations: &[Operation]) -> HashMap<String, String> {
+    let mut methods: HashMap<String, String> = HashMap::new();
+    for operation in operations {
+        let listed = methods.entry(operation.path.clone()).or_default();
+        if !listed.is_empty() {
+            listed.push(',');
+        }
+        listed.push_str(&operation.method.to_uppercase());
+        if operation.method == "get" {
+            listed.push_str(",HEAD");
+        }
+    }
+    methods
+}
+
+/// A path that is there, asked by a method that it does not have. The router adds those it has, in `Allow`.
+async fn no_method(
+    state: ApiState,
+    methods: Arc<HashMap<String, String>>,
+    route: MatchedPath,
+    request: Request,
+) -> Response {
+    if mount_end(request.uri().path()).is_none() {
+        return no_route(request).await;
+    }
+    let (mut parts, _) = request.into_parts();
+    if let Err(error) = Access::<Read>::from_request_parts(&mut parts, &state).await {
+        return error.into_response();
+    }
+    match methods.get(route.as_str()) {
+        Some(methods) if parts.method == Method::OPTIONS => Html(methods.clone()).into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
     }
 }

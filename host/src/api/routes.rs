@@ -9,7 +9,7 @@ use std::any::type_name;
 use axum::Router;
 use axum::extract::State;
 use axum::handler::Handler;
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, any, delete, get, post, put};
 use greenroom_storage::Scope;
 
 use super::auth::{Access, OperatorAccess, Requirement};
@@ -136,6 +136,17 @@ impl Routes {
         T: Arguments + 'static,
     {
         self.add::<H, T>("delete", path, delete(handler), doc)
+    }
+
+    /// Adds every path below the prefix that nobody adds. Nothing is said of what is not there.
+    pub(crate) fn rest<H, T>(mut self, handler: H) -> Self
+    where
+        H: Handler<T, ApiState>,
+        T: Arguments + 'static,
+    {
+        let path = format!("{}/{{*path}}", self.prefix);
+        self.router = self.router.route(&path, any(handler));
+        self
     }
 
     fn add<H, T: Arguments>(

@@ -9,6 +9,7 @@ mod documented;
 mod faults;
 mod host;
 mod hostile;
+mod http;
 mod locations;
 mod openapi;
 mod processing;

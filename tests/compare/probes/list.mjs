@@ -58,6 +58,7 @@ export async function probeList(pair) {
   await get('entities: a parameter of nobody', '/entities?foo=bar');
   await get('entities: a parameter without a value', '/entities?filter');
   await pair.compare('entities: compressed', { path: '/entities', headers: { 'accept-encoding': 'gzip' } });
+  await pair.compare('entities: compressed by br', { path: '/entities', headers: { 'accept-encoding': 'br' } });
   await pair.compare('entities: HEAD', { method: 'HEAD', path: '/entities' });
   await pair.compare('entities: OPTIONS', { method: 'OPTIONS', path: '/entities' });
   await pair.compare('entities: PATCH', { method: 'PATCH', path: '/entities' });

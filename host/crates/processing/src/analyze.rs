@@ -35,19 +35,19 @@ pub enum Analysis {
 /// Looks for the catalog file of the repository that `target` points at.
 ///
 /// # Errors
-/// See [`DryRunError`]; `Rejected` for a target that is no URL or names no repository, and for a file with errors.
+/// See [`DryRunError`]; `Rejected` for a target that is no URL, and for a file with errors.
 pub async fn analyze_location(
     target: &str,
     file: Option<&str>,
     pipeline: &Arc<TenantPipeline>,
     ports: Ports<'_>,
 ) -> Result<Analysis, DryRunError> {
-    let named = WebUrl::parse(target).and_then(|url| Some((Project::of(&url)?, url)));
-    let Some((project, url)) = named else {
+    let Some(url) = WebUrl::parse(target) else {
         let problem = "The given location.target is not a URL";
         let problem = Diagnostic::error("InputError", problem.to_owned());
         return Err(DryRunError::Rejected(vec![problem]));
     };
+    let project = Project::of(&url);
     let known = pipeline.pipeline.url_integrations().as_slice().to_vec();
     let hosts = Integrations::with_public_hosts(known);
     let host = hosts.by_url(target).map(|host| host.r#type);

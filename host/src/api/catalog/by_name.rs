@@ -10,6 +10,7 @@ use crate::api::auth::{Access, Read};
 use crate::api::error::ApiError;
 use crate::api::extract::{Params, Segments, json_text};
 use crate::api::state::ApiState;
+use crate::api::validators::streamed;
 
 /// The pieces of a ref in a path.
 #[derive(Deserialize)]
@@ -47,7 +48,7 @@ pub(super) async fn find_entity_by_name(
         .find_entity(access.tenant, &path.entity_ref())
         .await?
     {
-        Some(entity) => Ok(json_text(StatusCode::OK, entity.body.to_string())),
+        Some(entity) => Ok(streamed(json_text(StatusCode::OK, entity.body.to_string()))),
         None => Err(path.not_found()),
     }
 }

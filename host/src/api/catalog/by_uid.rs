@@ -11,6 +11,7 @@ use crate::api::auth::{Access, Read, Write};
 use crate::api::error::ApiError;
 use crate::api::extract::{Params, Segments, json_text};
 use crate::api::state::ApiState;
+use crate::api::validators::streamed;
 
 #[derive(Deserialize)]
 pub(super) struct UidPath {
@@ -31,7 +32,7 @@ pub(super) async fn find_entity_by_uid(
         .find_entity_by_uid(access.tenant, &uid)
         .await?
     {
-        Some(entity) => Ok(json_text(StatusCode::OK, entity.body.to_string())),
+        Some(entity) => Ok(streamed(json_text(StatusCode::OK, entity.body.to_string()))),
         None => Err(ApiError::not_found(format!("No entity with uid {uid}"))),
     }
 }

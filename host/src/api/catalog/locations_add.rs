@@ -26,7 +26,7 @@ pub(super) async fn add_location(
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
     let params = params.only(&["dryRun", "onConflict"])?;
-    let dry_run = params.flag("dryRun")?;
+    let dry_run = params.one("dryRun")?.is_some_and(is_yes);
     let on_conflict = match params.one("onConflict")? {
         None => None,
         Some("reject") => Some(OnConflict::Reject),
@@ -85,6 +85,12 @@ pub(super) async fn add_location(
         StatusCode::CREATED,
         &json!({"location": body_of(&added), "entities": []}),
     ))
+}
+
+/// `yn`, by which the original reads `dryRun`: what is no yes is a no.
+fn is_yes(text: &str) -> bool {
+    let yes = ["y", "yes", "true", "1", "on"];
+    yes.iter().any(|yes| text.trim().eq_ignore_ascii_case(yes))
 }
 
 async fn try_location(

@@ -1,4 +1,6 @@
 //! `POST /refresh`: the reads of an entity are due now. Exactly 200 and no body (ref §7.10).
+//!
+//! A client may send a token in the body; then its bearer asks, and the one of the header only brought the request.
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -31,6 +33,13 @@ pub(super) async fn refresh_entity(
             "request/body must NOT have additional properties",
         ));
     }
+    let access = match body
+        .text("authorizationToken")?
+        .filter(|token| !token.is_empty())
+    {
+        Some(token) => access.of_bearer(&state, token).await?,
+        None => access,
+    };
     let refreshed = match EntityRef::parse(text) {
         Ok(entity_ref) => {
             state

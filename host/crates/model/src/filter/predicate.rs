@@ -121,13 +121,10 @@ impl Reader {
                 values: vec![value],
             });
         };
-        let Some((operator, operand)) = object.iter().next() else {
+        let Some((operator, operand)) = operator_that_counts(object) else {
             return Err(wrong(key, "a string, number, boolean or one operator"));
         };
-        if object.len() > 1 {
-            return Err(FilterError::NotAlone(shown(operator)));
-        }
-        match operator.as_str() {
+        match operator {
             "$exists" => {
                 let exists = EntityFilter::Exists { key: lowered };
                 match operand {
@@ -224,6 +221,33 @@ impl Reader {
     fn charge(&mut self, depth: usize) -> Result<(), FilterError> {
         charge(&mut self.nodes, depth)
     }
+}
+
+/// The operator of a condition. Of several, the first of these whose operand has its form; what else is there does not count
+/// (the original's schema is a union in this order, and drops the keys that the chosen form does not have).
+pub(super) fn operator_that_counts(condition: &Map<String, Value>) -> Option<(&str, &Value)> {
+    let has_form = |operator: &str, operand: &Value| match operator {
+        "$exists" => operand.is_boolean(),
+        "$in" => operand
+            .as_array()
+            .is_some_and(|values| values.iter().all(is_primitive)),
+        "$contains" => operand.is_object() || is_primitive(operand),
+        _ => operand.is_string(),
+    };
+    ["$exists", "$in", "$contains", "$hasPrefix"]
+        .into_iter()
+        .filter_map(|operator| Some((operator, condition.get(operator)?)))
+        .find(|(operator, operand)| has_form(operator, operand))
+        .or_else(|| {
+            condition
+                .iter()
+                .next()
+                .map(|(operator, operand)| (operator.as_str(), operand))
+        })
+}
+
+fn is_primitive(value: &Value) -> bool {
+    value.is_string() || value.is_number() || value.is_boolean()
 }
 
 /// Counts one node at that depth.
@@ -344,6 +368,23 @@ mod tests {
     }
 
     #[test]
+    fn of_several_operators_the_first_that_has_its_form_counts() {
+        for (condition, expected) in [
+            (json!({"$in": ["x"], "$exists": true}), exists("a")),
+            (json!({"$exists": "x", "$in": ["y"]}), is_in("a", &["y"])),
+            (json!({"$contains": "x", "$in": ["y"]}), is_in("a", &["y"])),
+            (json!({"$in": [[]], "$contains": "x"}), is_in("a", &["x"])),
+            (
+                json!({"$hasPrefix": "p", "$contains": "x"}),
+                is_in("a", &["x"]),
+            ),
+            (json!({"nested": 1, "$in": ["y"]}), is_in("a", &["y"])),
+        ] {
+            assert_eq!(parse(&json!({"a": condition})), Ok(expected), "{condition}");
+        }
+    }
+
+    #[test]
     fn h09_refuses_what_is_malformed() {
         for predicate in [
             json!(null),
@@ -364,8 +405,8 @@ mod tests {
             json!({"a": {"$in": [null]}}),
             json!({"a": {"$hasPrefix": 1}}),
             json!({"a": {"$contains": {"type": "t"}}}),
-            json!({"a": {"$exists": true, "$in": []}}),
             json!({"a": {"nested": 1}}),
+            json!({"a": {"nested": 1, "$in": "x"}}),
             json!({"relations": {"$contains": {"targetRef": "x"}}}),
             json!({"relations": {"$contains": {"type": "t", "targetRef": {"$in": []}}}}),
             json!({"relations": {"$contains": {"type": "t", "other": 1}}}),

@@ -14,10 +14,10 @@ pub struct Project {
 }
 
 impl Project {
-    /// The project of a URL that points at a repository, at something in it, or is only shaped like one; `None` where the
-    /// path is empty.
+    /// The project of a URL that points at a repository, at something in it, or is only shaped like one; without a name
+    /// where the path is empty, as in Backstage.
     #[must_use]
-    pub fn of(url: &WebUrl) -> Option<Project> {
+    pub fn of(url: &WebUrl) -> Project {
         let path = match Repository::of(url) {
             Some(repository) => repository.full_name,
             None => url.path.clone(),
@@ -27,13 +27,13 @@ impl Project {
             ["projects" | "users", key, "repos", name] => ((*key).to_owned(), *name),
             [.., owner, "_git", name] => ((*owner).to_owned(), *name),
             [owner @ .., name] => (owner.join("/"), *name),
-            [] => return None,
+            [] => (String::new(), ""),
         };
         let name = name.strip_suffix(".git").unwrap_or(name);
-        Some(Project {
+        Project {
             owner: percent_decode(&owner),
             name: percent_decode(name),
-        })
+        }
     }
 }
 
@@ -95,9 +95,9 @@ fn encoded(path: &str) -> String {
 mod tests {
     use super::*;
 
-    fn project(url: &str) -> Option<(String, String)> {
-        let project = Project::of(&WebUrl::parse(url).unwrap())?;
-        Some((project.owner, project.name))
+    fn project(url: &str) -> (String, String) {
+        let project = Project::of(&WebUrl::parse(url).unwrap());
+        (project.owner, project.name)
     }
 
     #[test]
@@ -112,11 +112,11 @@ mod tests {
             ("https://dev.azure.com/o/p/_git/r?path=/c.yaml", "p", "r"),
             ("https://h/only", "", "only"),
             ("https://h/o/a%20b", "o", "a b"),
+            ("https://h/", "", ""),
+            ("https://h//", "", ""),
         ] {
-            assert_eq!(project(url), Some((owner.into(), name.into())), "{url}");
+            assert_eq!(project(url), (owner.into(), name.into()), "{url}");
         }
-        assert_eq!(project("https://h/"), None);
-        assert_eq!(project("https://h//"), None);
     }
 
     #[test]
