@@ -33,6 +33,7 @@ mod pagination;
 mod probes;
 mod processing;
 mod processors;
+mod progress;
 mod provider_refresh;
 mod rate;
 mod revision_runs;

@@ -141,7 +141,7 @@ export const EXPECTED = [
   ),
 
   // --- The platform ---
-  reply('any', 'keys of tokens', '200', '404'),
+  reply('any', 'keys of tokens', '200', /^401/),
   reply('Agent actions (`/.backstage/actions/v1/…`).', 'actions', '200', '404'),
   reply('a permission rule that nobody knows', 'permissions, applied: a rule of nobody', /^500/, /^400 InputError/),
   one('`…/scheduler/v1/tasks`', 'scheduler: tasks', /^body\/tasks\//, ANY, ANY),

@@ -90,6 +90,7 @@ pub(crate) struct List {
 impl List {
     /// The reply: `before`, the items between commas, `after`.
     pub(crate) async fn respond(mut self, before: &str, after: &str) -> Result<Response, ApiError> {
+        let raw = self.fields.is_none();
         let mut text = before.to_owned();
         let mut written = false;
         let more = self.append(&mut text, &mut written).await?;
@@ -113,7 +114,8 @@ impl List {
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
-        Ok(streamed(response))
+        // The original streams bodies as they are stored, and answers whole what it has to take apart.
+        Ok(if raw { streamed(response) } else { response })
     }
 
     /// Writes the next rows; whether there may be more.

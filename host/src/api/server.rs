@@ -11,6 +11,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use axum::routing::future::RouteFuture;
+use futures_util::future::{BoxFuture, Either};
+use http::Version;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,6 +22,7 @@ use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 use super::auth::Peer;
+use super::progress::{Progress, Stepping};
 use super::socket::TimedSocket;
 use crate::lifecycle::{Lifecycle, Stopping};
 
@@ -58,14 +61,16 @@ pub async fn serve(listener: TcpListener, router: Router, lifecycle: Arc<Lifecyc
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             continue;
         };
+        let progress = Progress::new();
         let service = WithPeer {
             router: router.clone(),
             peer: Peer(peer),
+            progress: Arc::clone(&progress),
         };
         let builder = Arc::clone(&builder);
         let stopping = lifecycle.stopping();
         lifecycle.spawn(async move {
-            connection(&builder, stream, service, stopping).await;
+            connection(&builder, stream, service, progress, stopping).await;
             drop(place);
         });
     }
@@ -81,20 +86,32 @@ fn places() -> usize {
         .min(MAX_CONNECTIONS)
 }
 
-/// The router, told who the peer is.
+/// The router, told who the peer is; what it is asked and answers by HTTP/2 is progress of the connection.
 struct WithPeer {
     router: Router,
     peer: Peer,
+    progress: Arc<Progress>,
 }
 
 impl Service<http::Request<Incoming>> for WithPeer {
     type Response = Response;
     type Error = Infallible;
-    type Future = RouteFuture<Infallible>;
+    type Future = Either<RouteFuture<Infallible>, BoxFuture<'static, Result<Response, Infallible>>>;
 
     fn call(&self, mut request: http::Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer);
-        tower::Service::call(&mut self.router.clone(), request.map(Body::new))
+        let mut router = self.router.clone();
+        let request = request.map(Body::new);
+        if request.version() < Version::HTTP_2 {
+            return Either::Left(tower::Service::call(&mut router, request));
+        }
+        let progress = Arc::clone(&self.progress);
+        let request = request.map(|body| Stepping::request(body, &progress));
+        let answered = tower::Service::call(&mut router, request);
+        Either::Right(Box::pin(async move {
+            let response = answered.await?;
+            Ok(response.map(|body| Stepping::answer(body, &progress)))
+        }))
     }
 }
 
@@ -120,17 +137,26 @@ async fn connection(
     builder: &Builder<TokioExecutor>,
     stream: TcpStream,
     service: WithPeer,
+    progress: Arc<Progress>,
     mut stopping: Stopping,
 ) {
     // Replies are written in one piece or in large ones; waiting for more to send only delays them.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "a connection keeps Nagle's algorithm");
     }
-    let socket = TokioIo::new(TimedSocket::new(stream, HEADER_TIMEOUT));
+    let socket = TokioIo::new(TimedSocket::new(
+        stream,
+        HEADER_TIMEOUT,
+        Arc::clone(&progress),
+    ));
     let connection = builder.serve_connection(socket, service);
     tokio::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
+        () = progress.stalled() => {
+            debug!("a connection is closed: its peer does not take what it asked for");
+            return;
+        }
         () = stopping.wait() => {
             connection.as_mut().graceful_shutdown();
             connection.await

@@ -2,11 +2,12 @@
 //!
 //! A write that makes no progress for 30 s fails, so that a reply never waits for ever. Reads pass through once it is known
 //! which version of HTTP is spoken, and hyper's timers hold; before that nobody's do, so that a silent peer would stay. What is
-//! read is judged on its way (h04).
+//! read is judged on its way (h04), and what comes by HTTP/2 counted (h03).
 
 use std::future::Future as _;
 use std::io::{Error, ErrorKind, Result};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::head_guard::HeadGuard;
+use super::progress::Progress;
 
 /// Longest time without progress of a write.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -22,11 +24,14 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// See the module's head.
-pub(crate) struct TimedSocket {
+pub(super) struct TimedSocket {
     stream: TcpStream,
     stalled: Option<Pin<Box<Sleep>>>,
     greeting: Option<Greeting>,
     guard: HeadGuard,
+    /// Of a connection that speaks HTTP/2, once that is known.
+    http2: bool,
+    progress: Arc<Progress>,
 }
 
 /// What was read of the preface so far, and when that must have come to something.
@@ -37,7 +42,7 @@ struct Greeting {
 
 impl TimedSocket {
     /// The peer has `patience` to say something that tells the version.
-    pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
+    pub(super) fn new(stream: TcpStream, patience: Duration, progress: Arc<Progress>) -> Self {
         Self {
             stream,
             stalled: None,
@@ -46,6 +51,8 @@ impl TimedSocket {
                 until: Box::pin(sleep(patience)),
             }),
             guard: HeadGuard::new(),
+            http2: false,
+            progress,
         }
     }
 
@@ -78,6 +85,10 @@ impl AsyncRead for TimedSocket {
         if result.is_ready() {
             self.guard.judge(&mut buffer.filled_mut()[before..]);
         }
+        let read = buffer.filled().len() - before;
+        if self.http2 && !self.progress.arrived(read) {
+            return Poll::Ready(Err(Error::other("the peer talks and asks for nothing")));
+        }
         let Some(greeting) = &mut self.greeting else {
             return result;
         };
@@ -88,6 +99,7 @@ impl AsyncRead for TimedSocket {
             {
                 greeting.read += said.len();
             } else {
+                self.http2 = said.starts_with(&PREFACE[greeting.read..]);
                 self.greeting = None;
             }
             return result;

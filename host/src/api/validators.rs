@@ -1,7 +1,7 @@
 //! `ETag` and 304 where Express gives them: on what the original sends whole (ref §7.1, `make compare`).
 //!
-//! The tag is Express's own, `W/"<length>-<SHA-1>"`, of the body before it is compressed. Entities have none: the original
-//! streams them, and a tag of ours would make every reader pay for a digest of what it reads once. Tags of settings are
+//! The tag is Express's own, `W/"<length>-<SHA-1>"`, of the body before it is compressed. Entities as they are stored have
+//! none: the original streams them, and a tag of ours would make every reader pay for a digest of what it reads once. Tags of settings are
 //! versions and are set where those are answered (see `etag`).
 
 use axum::body::{Body, HttpBody as _};

@@ -2,7 +2,7 @@
 //! included (h01), by how many there are (h02), by what HTTP/2 lets one ask for (h03), by heads that mean one thing (h04), and by
 //! the number of headers (h05); and that a refusal reaches a client that is still sending (h12).
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -152,7 +152,7 @@ fn is_closed(stream: &mut TcpStream) -> bool {
     // One that is closed with what it was sent unread is reset.
     match stream.read(&mut [0]) {
         Ok(read) => read == 0,
-        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        Err(error) => error.kind() != ErrorKind::WouldBlock,
     }
 }
 
@@ -213,6 +213,7 @@ const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
+const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 /// `GET`, `/openapi.json`, `http`, and the authority `x`.
 const GET: &[u8] = b"\x82\x04\x0d/openapi.json\x86\x41\x01x";
@@ -254,7 +255,7 @@ fn flood(host: &TestHost, settings: &[u8], frames: impl Iterator<Item = Vec<u8>>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn h03_floods_of_http2_are_closed_or_held_and_others_are_answered() {
+async fn h03_floods_of_http2_are_closed_and_others_are_answered() {
     let host = TestHost::builder().workers(0).start().await;
     let ids = || (0..5_000_u32).map(|number| 2 * number + 1);
     let request = |id, flags| frame(HEADERS, flags | END_HEADERS, id, GET);
@@ -290,7 +291,10 @@ async fn h03_floods_of_http2_are_closed_or_held_and_others_are_answered() {
             kinds(&answer)
         );
     }
-    // Streams that stay open, answers that may not be sent, pings: bounded by what is not read of them.
+    // An answer that may not be sent: closed while others are.
+    let origin = host.origin().to_owned();
+    let shut = std::thread::spawn(move || until_closed(&origin));
+    // Streams that stay open and answers that may not be sent: bounded by what is not read of them.
     let held = |what: &str| {
         let resident = greenroom_test_support::memory_of(host.pid(), "RssAnon");
         assert!(
@@ -306,7 +310,12 @@ async fn h03_floods_of_http2_are_closed_or_held_and_others_are_answered() {
         let no_window = [0, 4, 0, 0, 0, 0];
         flood(&host, &no_window, ids().map(|id| request(id, END_STREAM)));
         held("no window");
-        flood(&host, &[], (0..200_000).map(|_| frame(PING, 0, 0, &[0; 8])));
+        // Pings: 17 bytes each.
+        let mut pings = connect(&host, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        let many = frame(PING, 0, 0, &[0; 8]).repeat(1_000);
+        let _ = pings.write_all(&frame(SETTINGS, 0, 0, &[]));
+        let taken = (0..1_000).take_while(|_| pings.write_all(&many).is_ok());
+        assert!(taken.count() < 1_000, "17 MB of pings are taken");
         held("pings");
     });
     let asked = Instant::now();
@@ -319,4 +328,48 @@ async fn h03_floods_of_http2_are_closed_or_held_and_others_are_answered() {
         "{:?}",
         asked.elapsed()
     );
+    let lasted = tokio::task::block_in_place(|| shut.join().expect("the thread ends"));
+    assert!(lasted > Duration::from_secs(25), "{lasted:?}");
+}
+
+/// How long a connection lasts whose peer asks, answers pings, and leaves no window for the answer.
+fn until_closed(origin: &str) -> Duration {
+    const LIMIT: Duration = Duration::from_secs(60);
+    let address = origin.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).expect("connect to the host");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .expect("a timeout can be set");
+    let mut said = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    said.extend(frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]));
+    said.extend(frame(HEADERS, END_STREAM | END_HEADERS, 1, GET));
+    stream.write_all(&said).expect("ask");
+    let (began, mut heard, mut piece) = (Instant::now(), Vec::new(), [0; 4096]);
+    loop {
+        assert!(began.elapsed() < LIMIT, "the connection stays open");
+        match stream.read(&mut piece) {
+            Ok(0) => return began.elapsed(),
+            Ok(read) => heard.extend_from_slice(&piece[..read]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => return began.elapsed(),
+        }
+        while let Some((kind, flags, rest)) = next_frame(&heard) {
+            let payload = heard[9..heard.len() - rest].to_vec();
+            heard.drain(..9 + payload.len());
+            if kind == PING
+                && flags & ACK == 0
+                && stream.write_all(&frame(PING, ACK, 0, &payload)).is_err()
+            {
+                return began.elapsed();
+            }
+        }
+    }
+}
+
+/// Kind and flags of the first frame, if it is whole, and how many bytes are behind it.
+fn next_frame(heard: &[u8]) -> Option<(u8, u8, usize)> {
+    let head = heard.get(..9)?;
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+    let rest = heard.len().checked_sub(9 + length)?;
+    Some((head[3], head[4], rest))
 }
