@@ -114,7 +114,7 @@ impl List {
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
-        // The original streams bodies as they are stored, and answers whole what it has to take apart.
+        // The original streams bodies as they are stored; of a query with fields, and of refs, it answers them whole.
         Ok(if raw { streamed(response) } else { response })
     }
 

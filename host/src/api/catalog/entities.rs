@@ -11,6 +11,7 @@ use crate::api::error::ApiError;
 use crate::api::extract::Params;
 use crate::api::pagination::{List, Rows, Walk};
 use crate::api::state::ApiState;
+use crate::api::validators::streamed;
 
 /// `GET /entities?filter&fields&order&limit&offset&after`
 pub(super) async fn list_entities(
@@ -45,7 +46,7 @@ pub(super) async fn list_entities(
         rows,
         fields,
     };
-    let mut response = list.respond("[", "]").await?;
+    let mut response = streamed(list.respond("[", "]").await?);
     if let Some(next) = next {
         let mut query = params.without(&["offset", "after"]);
         let link = format!(
