@@ -24,9 +24,15 @@ pub struct EntityRef {
     namespace_end: usize,
 }
 
+/// Longest ref, in bytes. Two of them fit into a key of every storage backend; Backstage's own database has 255 characters.
+pub const MAX_REF_BYTES: usize = 1_000;
+
 /// A text that is no entity ref. Messages are Backstage's, the ref cut at 200 characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RefError {
+    /// More than [`MAX_REF_BYTES`].
+    #[error("Entity reference \"{0}\" is longer than {MAX_REF_BYTES} bytes")]
+    TooLong(String),
     /// An empty text.
     #[error("Entity reference must not be empty")]
     Empty,
@@ -46,6 +52,7 @@ impl RefError {
     pub fn name(&self) -> &'static str {
         match self {
             RefError::Form(_) => "TypeError",
+            RefError::TooLong(_) => "InputError",
             RefError::Empty | RefError::Kind(_) => "Error",
         }
     }
@@ -70,7 +77,7 @@ impl EntityRef {
     /// Reads `kind:[namespace/]name`; the namespace defaults to `default`.
     ///
     /// # Errors
-    /// [`RefError`] for a missing kind or an empty piece.
+    /// [`RefError`] for a missing kind, an empty piece, or too many bytes.
     pub fn parse(text: &str) -> Result<EntityRef, RefError> {
         EntityRef::parse_with(text, None, None)
     }
@@ -79,7 +86,7 @@ impl EntityRef {
     /// `:` makes the colon part of the name; a piece that is present but empty is an error.
     ///
     /// # Errors
-    /// [`RefError`] for a missing kind without default, or an empty piece.
+    /// [`RefError`] for a missing kind without default, an empty piece, or too many bytes.
     pub fn parse_with(
         text: &str,
         default_kind: Option<&str>,
@@ -107,7 +114,11 @@ impl EntityRef {
         let namespace = namespace
             .or(default_namespace.filter(given))
             .unwrap_or(DEFAULT_NAMESPACE);
-        Ok(EntityRef::new(kind, namespace, name))
+        let entity_ref = EntityRef::new(kind, namespace, name);
+        if entity_ref.text.len() > MAX_REF_BYTES {
+            return Err(RefError::TooLong(shown()));
+        }
+        Ok(entity_ref)
     }
 
     /// `kind:namespace/name`, lower-cased.

@@ -8,6 +8,8 @@
 
 use serde_json::{Map, Number, Value};
 
+use crate::entity_ref::{DEFAULT_NAMESPACE, EntityRef, MAX_REF_BYTES};
+
 /// Deepest nesting of objects and arrays in an entity, its own object included. Below
 /// `serde_json`'s 127 so that a stored or sent record can wrap an entity and still be parsed.
 pub const MAX_DEPTH: usize = 120;
@@ -15,6 +17,11 @@ pub const MAX_DEPTH: usize = 120;
 /// Why a value is no entity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
+    /// A ref of more bytes than are kept.
+    #[error(
+        "kind, namespace and name have more than {MAX_REF_BYTES} bytes together; shorten the name"
+    )]
+    LongRef,
     /// The text is no JSON; the message is the parser's, with line and column.
     #[error("the entity is not valid JSON: {0}")]
     Json(String),
@@ -48,7 +55,9 @@ impl EnvelopeError {
         match self {
             EnvelopeError::Schema { .. } => "TypeError",
             EnvelopeError::Json(_) => "SyntaxError",
-            EnvelopeError::TooDeep | EnvelopeError::Nul { .. } => "InputError",
+            EnvelopeError::LongRef | EnvelopeError::TooDeep | EnvelopeError::Nul { .. } => {
+                "InputError"
+            }
         }
     }
 
@@ -90,8 +99,26 @@ pub(crate) fn check(value: Value) -> Result<Map<String, Value>, EnvelopeError> {
     }
     non_empty_string(metadata, "name", "/metadata/name")?;
     non_empty_string(metadata, "namespace", "/metadata/namespace")?;
+    short_ref(&map, metadata)?;
     normalise_object(&mut map, 1)?;
     Ok(map)
+}
+
+fn short_ref(map: &Map<String, Value>, metadata: &Map<String, Value>) -> Result<(), EnvelopeError> {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let namespace = match text(metadata.get("namespace")) {
+        absent if absent.is_empty() => DEFAULT_NAMESPACE.to_owned(),
+        namespace => namespace,
+    };
+    let entity_ref = EntityRef::new(
+        &text(map.get("kind")),
+        &namespace,
+        &text(metadata.get("name")),
+    );
+    if entity_ref.as_str().len() > MAX_REF_BYTES {
+        return Err(EnvelopeError::LongRef);
+    }
+    Ok(())
 }
 
 fn non_empty_string(map: &Map<String, Value>, key: &str, path: &str) -> Result<(), EnvelopeError> {
@@ -232,6 +259,22 @@ mod tests {
 
     fn message(value: Value) -> String {
         Entity::from_value(value).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_ref_has_at_most_1_000_bytes() {
+        let named = |bytes: usize| {
+            let name = "n".repeat(bytes - "component:default/".len());
+            let entity = json!({"apiVersion": "v1", "kind": "Component", "metadata": {"name": name, "namespace": "default"}});
+            Entity::from_value(entity).map(|entity| entity.entity_ref().as_str().len())
+        };
+        assert_eq!(named(1_000), Ok(1_000));
+        assert_eq!(named(1_001), Err(EnvelopeError::LongRef));
+        let text = format!("component:default/{}", "n".repeat(1_000));
+        assert!(matches!(
+            EntityRef::parse(&text),
+            Err(crate::RefError::TooLong(_))
+        ));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use clock::{Clock, Timestamp, TimestampError};
 pub use diagnostic::{Diagnostic, ErrorCause, Level, Stage, StageError};
 pub use digest::{Digest, DigestError};
 pub use entity::Entity;
-pub use entity_ref::{DEFAULT_NAMESPACE, EntityRef, RefError};
+pub use entity_ref::{DEFAULT_NAMESPACE, EntityRef, MAX_REF_BYTES, RefError};
 pub use envelope::{EnvelopeError, MAX_DEPTH};
 pub use given_files::{GivenFile, GivenFiles, NOWHERE, PathError};
 pub use ids::{EntityUid, MAX_NAME_CHARS, NameError, ProcessorName, TenantId, TenantName};

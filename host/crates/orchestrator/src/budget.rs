@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// Reads of one step.
 const MAX_READS: usize = 64;
+/// Bytes of what a read names. Reads are kept by it, in a key that every storage backend can hold.
+const MAX_WANT_BYTES: usize = 2_048;
 /// Bytes of documents of one step.
 const MAX_DOCUMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// Steps of one target.
@@ -108,7 +110,7 @@ impl StepProgress {
 /// the run did.
 ///
 /// # Errors
-/// The fault `read-limit`, where nothing is new or it would be more than 64 reads in all.
+/// The fault `read-limit`, where nothing is new, a URL is too long, or it would be more than 64 reads in all.
 pub fn new_wants(reads: &[Read], wants: Vec<Want>) -> Result<Vec<Want>, GuestFault> {
     let mut new = Vec::new();
     for want in wants {
@@ -120,6 +122,16 @@ pub fn new_wants(reads: &[Read], wants: Vec<Want>) -> Result<Vec<Want>, GuestFau
         return Err(GuestFault::new(
             FaultKind::ReadLimit,
             "the call is pending but wants no read that it does not have: return a result once `read` answers",
+        ));
+    }
+    let long = |want: &Want| {
+        let (Want::Get(target) | Want::List(target)) = want;
+        target.len() > MAX_WANT_BYTES
+    };
+    if new.iter().any(long) {
+        return Err(GuestFault::new(
+            FaultKind::ReadLimit,
+            format!("the stage wants a read whose URL has more than {MAX_WANT_BYTES} bytes"),
         ));
     }
     if reads.len() + new.len() > MAX_READS {

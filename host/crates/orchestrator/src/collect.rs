@@ -15,6 +15,11 @@ use std::collections::BTreeSet;
 use crate::outcome::EmittedChild;
 use crate::pipeline::Pipeline;
 
+/// Bytes of a refresh key; keys are looked up, in an index of every storage backend.
+const MAX_REFRESH_KEY_BYTES: usize = 2_048;
+/// Bytes of a relation's type, likewise.
+const MAX_RELATION_TYPE_BYTES: usize = 255;
+
 /// What a run has emitted so far.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Collected {
@@ -98,6 +103,12 @@ impl Collected {
             } => {
                 self.relations.insert(relation(&source, r#type, &target)?);
                 Ok(())
+            }
+            Emission::RefreshKey(key) if key.len() > MAX_REFRESH_KEY_BYTES => {
+                Err(Diagnostic::error(
+                    "InputError",
+                    format!("an emitted refresh key has more than {MAX_REFRESH_KEY_BYTES} bytes"),
+                ))
             }
             Emission::RefreshKey(key) => {
                 self.refresh_keys.insert(key);
@@ -210,13 +221,17 @@ fn relation(source: &str, r#type: String, target: &str) -> Result<Relation, Diag
         })
     };
     if r#type.is_empty()
+        || r#type.len() > MAX_RELATION_TYPE_BYTES
         || !r#type
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     {
         return Err(Diagnostic::error(
             "InputError",
-            format!("relation type `{}` must be letters, digits and `_`", r#type),
+            format!(
+                "relation type `{:.80}` must be letters, digits and `_`, at most {MAX_RELATION_TYPE_BYTES} of them",
+                r#type
+            ),
         ));
     }
     Ok(Relation {

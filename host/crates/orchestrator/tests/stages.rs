@@ -400,6 +400,53 @@ fn c20_a_stage_has_64_reads() {
     assert_eq!(outcome.faults[0].fault.kind, FaultKind::ReadLimit);
 }
 
+#[test]
+fn c20_a_want_has_2_048_bytes() {
+    let of = |bytes: usize| {
+        let pending = StageAnswer::Pending {
+            wants: vec![Want::Get("x".repeat(bytes))],
+            carry: None,
+            emissions: vec![],
+        };
+        let scripted = Scripted::default().answer("first", Stage::PreProcess, pending);
+        let job = job(entity("Component", json!({})));
+        match start(job, &pipeline(), &scripted).expect("ours") {
+            Step::Wants(..) => None,
+            Step::Done(outcome) => outcome.faults.first().map(|faulted| faulted.fault.kind),
+        }
+    };
+    assert_eq!(of(2_048), None);
+    assert_eq!(of(2_049), Some(FaultKind::ReadLimit));
+}
+
+/// What cannot be looked up is told, and hides nothing else.
+#[test]
+fn names_that_are_too_long_are_told() {
+    let emitted = |emission: Emission| {
+        let answer = StageAnswer::Processed(greenroom_sandbox::Processed {
+            emissions: vec![emission],
+            ..Default::default()
+        });
+        let scripted = Scripted::default().answer("first", Stage::PreProcess, answer);
+        run(entity("Component", json!({})), &scripted)
+            .diagnostics
+            .len()
+    };
+    let relation = |r#type: usize, name: usize| Emission::Relation {
+        source: "component:default/a".into(),
+        r#type: "t".repeat(r#type),
+        target: format!(
+            "group:default/{}",
+            "g".repeat(name - "group:default/".len())
+        ),
+    };
+    let ours = emitted(relation(255, 1_000));
+    assert_eq!(emitted(Emission::RefreshKey("k".repeat(2_048))), ours);
+    assert_eq!(emitted(Emission::RefreshKey("k".repeat(2_049))), ours + 1);
+    assert_eq!(emitted(relation(256, 1_000)), ours + 1);
+    assert_eq!(emitted(relation(255, 1_001)), ours + 1);
+}
+
 /// Documents of a step are charged together, and the call that would get them is not made.
 #[test]
 fn c20_documents_of_a_step_have_16_mib() {

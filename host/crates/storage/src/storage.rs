@@ -62,8 +62,8 @@ impl<T> Storage for T where
 pub trait Maintenance {
     /// Answers if the database answers; for readiness.
     async fn ping(&self) -> Result<(), StorageError>;
-    /// A number that changes when any process has committed. Costs microseconds; followers poll it every 100 ms as the
-    /// fallback of their wake-ups.
+    /// A number that changes when any process has committed, and hardly ever else. Costs microseconds; followers poll it
+    /// every 100 ms as the fallback of their wake-ups.
     async fn data_version(&self) -> Result<u64, StorageError>;
     /// Removes what is past its retention (DESIGN §7) in short transactions; answers the number of rows removed.
     async fn sweep(&self) -> Result<u64, StorageError>;

@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::api::error::ApiError;
 
+/// Longest target, in bytes: a location is found by its target, in an index of every storage backend.
+const MAX_TARGET_BYTES: usize = 2_048;
+
 /// Reads the location at `place`, such as `request/body`.
 pub(super) fn location_of(body: &Map<String, Value>, place: &str) -> Result<LocationRef, ApiError> {
     let target = text(body, "target", place)?;
@@ -31,6 +34,11 @@ pub(super) fn location_of(body: &Map<String, Value>, place: &str) -> Result<Loca
         return Err(ApiError::input(
             "Registered locations must be of an allowed type [\"url\"]",
         ));
+    }
+    if target.len() > MAX_TARGET_BYTES {
+        return Err(ApiError::input(format!(
+            "{place}/target must NOT have more than {MAX_TARGET_BYTES} bytes"
+        )));
     }
     let location = LocationRef::new(r#type, target);
     LocationRef::parse(&location.to_string())

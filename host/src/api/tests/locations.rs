@@ -579,3 +579,13 @@ async fn settings_say_whether_locations_change_and_what_a_conflict_does() {
         "entities may go"
     );
 }
+
+#[tokio::test]
+async fn a_target_has_at_most_2_048_bytes() {
+    let host = Host::new().await;
+    for (bytes, status) in [(2_048, 201), (2_049, 400)] {
+        let body = json!({"type": "url", "target": "x".repeat(bytes)});
+        let answer = host.catalog("POST", "/locations", Some(body)).await;
+        assert_eq!(answer.status, status, "{bytes}: {}", answer.text);
+    }
+}

@@ -42,12 +42,19 @@ pub async fn a_new_log_is_empty_and_a_gone_one_is_none(storage: &dyn Storage, _c
     }
 }
 
-/// And with nothing else.
+/// And not with reading. Another database of the same server may change it too, so that is looked at more than once.
 pub async fn the_data_version_changes_with_every_commit(storage: &dyn Storage, _clock: &TestClock) {
-    storage.ping().await.unwrap();
+    let mut stood = false;
+    for _ in 0..1_000 {
+        let before = storage.data_version().await.unwrap();
+        storage.ping().await.unwrap();
+        stood = storage.data_version().await.unwrap() == before;
+        if stood {
+            break;
+        }
+    }
+    assert!(stood, "reading changes the data version");
     let before = storage.data_version().await.unwrap();
-    storage.list_tenants().await.unwrap();
-    assert_eq!(storage.data_version().await.unwrap(), before);
     tenant(storage, "a").await;
     let after = storage.data_version().await.unwrap();
     assert_ne!(after, before);

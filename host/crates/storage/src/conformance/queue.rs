@@ -333,6 +333,7 @@ macro_rules! queue_conformance {
             relations_are_replaced_by_difference,
             children_of_a_request_are_on_request,
             a_run_that_changed_nothing_is_not_stitched,
+            the_longest_names_are_kept,
         ]);
         $crate::storage_conformance!(@group $run, chain, [
             c19_an_endless_chain_ends_32_steps_from_its_origin,

@@ -6,10 +6,10 @@ use super::queue::{
 };
 use super::{HOSTILE_TEXT, TestClock};
 use crate::{
-    Child, Claimed, Failure, Lane, NewLocation, ProcessingFilter, ProcessingStatus, Recorded,
-    RunResult, Storage,
+    Child, Claimed, Failure, Lane, NewLocation, ProcessingFilter, ProcessingStatus, ReadKey,
+    Recorded, RunResult, Storage, StoredOutcome, StoredRead, TracedRead,
 };
-use greenroom_model::{Clock, Diagnostic, Digest, LocationRef, Relation};
+use greenroom_model::{Clock, Diagnostic, Digest, LocationRef, MAX_REF_BYTES, Relation, Stage};
 
 fn failure(memo: Option<&str>) -> Failure {
     Failure {
@@ -394,4 +394,72 @@ pub async fn a_run_that_changed_nothing_is_not_stitched(storage: &dyn Storage, c
     succeed(storage, &item, success(&item, Vec::new())).await;
     assert_eq!(storage.stitch_queue_length().await.unwrap(), 0);
     assert_eq!(world.log().await, ["+component:default/a"]);
+}
+
+/// Text of that many bytes that compresses to nothing shorter.
+fn dense(of: &str, bytes: usize) -> String {
+    let pieces = (0..).map(|number: u32| Digest::of(format!("{of}{number}")).to_string());
+    let text: String = pieces.take(bytes / 64 + 1).collect();
+    text[..bytes].to_owned()
+}
+
+/// Whatever the edges let in as a name is found again: indexes of a backend may bound what they hold.
+pub async fn the_longest_names_are_kept(storage: &dyn Storage, clock: &TestClock) {
+    const KEY_BYTES: usize = 2_048;
+    let mut world = World::new(storage, clock).await;
+    let longest = |of: &str| {
+        let kind_and_namespace = "component:default/";
+        let name = dense(of, MAX_REF_BYTES - kind_and_namespace.len());
+        format!("{kind_and_namespace}{name}")
+    };
+    let (parent, other) = (longest("parent"), longest("other"));
+    let emitted = || vec![child(&other, "o", Some(&dense("key", KEY_BYTES)))];
+    world.emits(&parent, emitted());
+    world.provide("p", &[&parent]).await;
+    let target = dense("target", KEY_BYTES);
+    let location = NewLocation {
+        id: "1".into(),
+        location: LocationRef::new("url", &target),
+        entity: super::queue::provided("location:l", "l", Some(&target)),
+    };
+    storage.add_location(world.tenant, location).await.unwrap();
+    world.settle().await;
+    let want = ReadKey {
+        credential: dense("credential", 64),
+        want: dense("want", KEY_BYTES),
+    };
+    let read = StoredRead {
+        key: want.clone(),
+        outcome: StoredOutcome::NotFound,
+        digest: Digest::of("d"),
+        etag: None,
+        last_modified: None,
+        next_due: clock.now(),
+    };
+    storage.put_read(world.tenant, read).await.unwrap();
+    storage
+        .redrive(world.tenant, &entity_ref(&parent))
+        .await
+        .unwrap();
+    let item = claim_only(storage, &worker("w"), &parent).await;
+    let mut done = success(&item, emitted());
+    let relation = |source: &str, target: &str| Relation {
+        source: entity_ref(source),
+        r#type: "a".repeat(255),
+        target: entity_ref(target),
+    };
+    done.relations = vec![relation(&parent, &other), relation(&other, &parent)];
+    done.refresh_keys = vec![dense("refresh", KEY_BYTES)];
+    done.trace = vec![TracedRead {
+        stage: Stage::PreProcess,
+        processor: super::processor_name("p"),
+        key: want,
+        digest: Digest::of("d"),
+    }];
+    assert_eq!(succeed(storage, &item, done).await, Recorded::Applied);
+    stitch(storage).await;
+    assert_eq!(
+        world.all_served().await,
+        [other.as_str(), parent.as_str(), "location:default/l"]
+    );
 }
