@@ -26,6 +26,10 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
         "greenroom-storage-sqlite",
         &["greenroom-storage", "greenroom-model"],
     ),
+    (
+        "greenroom-storage-postgres",
+        &["greenroom-storage", "greenroom-model"],
+    ),
     ("greenroom-reader", &["greenroom-model"]),
     ("greenroom-query", &["greenroom-model"]),
     (
@@ -72,10 +76,12 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "greenroom-sandbox",
             "greenroom-sandbox-child",
             "greenroom-storage",
+            "greenroom-storage-postgres",
             "greenroom-storage-sqlite",
         ],
     ),
     ("greenroom-test-programs", &["greenroom-sdk"]),
+    ("greenroom-test-postgres", &[]),
     ("greenroom-test-artifacts", &["greenroom-guest-build"]),
     (
         "greenroom-test-support",
@@ -92,6 +98,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "greenroom-storage",
             "greenroom-storage-sqlite",
             "greenroom-test-artifacts",
+            "greenroom-test-postgres",
         ],
     ),
     (
@@ -152,6 +159,12 @@ pub(crate) const OWNERS: &[(&str, &[&str])] = &[
     ("rmp-serde", &["greenroom-sandbox-child"]),
     // No driver above the backend that speaks it.
     ("rusqlite", &["greenroom-storage-sqlite"]),
+    (
+        "tokio-postgres",
+        &["greenroom-storage-postgres", "greenroom-test-postgres"],
+    ),
+    ("deadpool-postgres", &["greenroom-storage-postgres"]),
+    ("tokio-postgres-rustls", &["greenroom-storage-postgres"]),
     // The core speaks outcomes, the edge speaks HTTP.
     ("axum", &["greenroom"]),
     ("hyper", &["greenroom"]),
@@ -171,6 +184,7 @@ pub(crate) const OWNERS: &[(&str, &[&str])] = &[
         "rustls",
         &[
             "greenroom-reader",
+            "greenroom-storage-postgres",
             "greenroom",
             "greenroom-test-support",
             "greenroom-demo",

@@ -68,6 +68,11 @@ pub(crate) const CONFINED: &[Confined] = &[
         "the SQL driver stays in its backend",
     ),
     only(
+        "tokio_postgres::",
+        &["host/crates/storage-postgres/", "tests/postgres/"],
+        "the SQL driver stays in its backend",
+    ),
+    only(
         "axum::",
         &["host/src/api"],
         "the core speaks outcomes, the edge speaks HTTP",
@@ -92,6 +97,7 @@ pub(crate) const CONFINED: &[Confined] = &[
         COMMANDS,
         "host/src/commands opens a `Dir`; below it only `Dir`",
     ),
+    only("greenroom_storage_postgres", COMMANDS, BACKEND),
     only("greenroom_storage_sqlite", COMMANDS, BACKEND),
     only(
         "greenroom_bundle",

@@ -1,0 +1,43 @@
+//! Probing, watching for commits, and the sweep.
+
+use async_trait::async_trait;
+use greenroom_storage::{Maintenance, StorageError};
+
+use crate::damage::value;
+use crate::postgres_storage::PostgresStorage;
+use crate::{retention, tenant_deletion};
+
+#[async_trait]
+impl Maintenance for PostgresStorage {
+    async fn ping(&self) -> Result<(), StorageError> {
+        self.read_all("ping", "SELECT 1 FROM tenants LIMIT 1", &[], |_| Ok(()))
+            .await?;
+        Ok(())
+    }
+
+    /// Of what is visible now: the newest transaction that is over, and those before it that are not. Its end alone would not
+    /// tell of one that took long and ended after a younger one. Commits of other databases of the same server change it
+    /// too, which costs a follower a look.
+    async fn data_version(&self) -> Result<u64, StorageError> {
+        let version = self
+            .read_one(
+                "read the data version",
+                "SELECT hashtextextended(pg_current_snapshot()::text, 0)",
+                &[],
+                |row| value::<i64>(row, 0, "pg_current_snapshot"),
+            )
+            .await?;
+        Ok(version.unwrap_or_default().cast_unsigned())
+    }
+
+    async fn sweep(&self) -> Result<u64, StorageError> {
+        Ok(tenant_deletion::sweep(self).await?
+            + retention::sweep_changes(self).await?
+            + retention::sweep_by_age(self).await?
+            + self.sweep_replaced_blobs().await?
+            + self.sweep_staged_blobs().await?
+            + self.sweep_unnamed_blobs().await?
+            + self.sweep_staged_mutations().await?
+            + retention::sweep_read_bodies(self).await?)
+    }
+}

@@ -1,0 +1,104 @@
+//! The handle: a pool of connections and the clock.
+//!
+//! A write is committed, and seen by every later read, when its future answers. A future that is dropped has written all
+//! or nothing.
+
+use std::sync::Arc;
+
+use deadpool_postgres::{Object, Pool, PoolError};
+use greenroom_model::{Clock, Timestamp};
+use greenroom_storage::StorageError;
+use tokio::sync::Notify;
+
+use crate::connection::{self, DatabaseUrl};
+use crate::damage::storage_error;
+use crate::migrations;
+use crate::transaction::Transaction;
+
+/// A catalog in a Postgres database. Cheap to clone.
+#[derive(Clone)]
+pub struct PostgresStorage {
+    url: DatabaseUrl,
+    pool: Pool,
+    /// A test's clock; `None` for the database's own.
+    clock: Option<Arc<dyn Clock>>,
+    /// Something was committed, which the others are to be told.
+    written: Arc<Notify>,
+}
+
+impl PostgresStorage {
+    /// Connects, and brings the schema to the newest version. Time is the database's.
+    ///
+    /// # Errors
+    /// [`StorageError::NewerSchema`] for a database of a newer binary, [`StorageError::Busy`] while it cannot be reached,
+    /// [`StorageError::Failed`] for what refuses us.
+    pub async fn open(url: &DatabaseUrl) -> Result<PostgresStorage, StorageError> {
+        Self::open_at(url, None).await
+    }
+
+    /// As [`PostgresStorage::open`], with a clock that a test turns.
+    ///
+    /// # Errors
+    /// As [`PostgresStorage::open`].
+    pub async fn open_with_clock(
+        url: &DatabaseUrl,
+        clock: Arc<dyn Clock>,
+    ) -> Result<PostgresStorage, StorageError> {
+        Self::open_at(url, Some(clock)).await
+    }
+
+    async fn open_at(
+        url: &DatabaseUrl,
+        clock: Option<Arc<dyn Clock>>,
+    ) -> Result<PostgresStorage, StorageError> {
+        let storage = PostgresStorage {
+            url: url.clone(),
+            pool: connection::pool(url)?,
+            clock,
+            written: Arc::default(),
+        };
+        migrations::migrate(&storage).await?;
+        Ok(storage)
+    }
+
+    /// Begins a transaction that may write.
+    pub(crate) async fn begin(&self, operation: &'static str) -> Result<Transaction, StorageError> {
+        let client = self.client(operation).await?;
+        let written = Some(Arc::clone(&self.written));
+        Transaction::begin(client, operation, self.clock_now(), written).await
+    }
+
+    /// Begins a transaction that reads one state of the database, however many statements it makes.
+    pub(crate) async fn snapshot(
+        &self,
+        operation: &'static str,
+    ) -> Result<Transaction, StorageError> {
+        let client = self.client(operation).await?;
+        Transaction::begin(client, operation, self.clock_now(), None).await
+    }
+
+    /// A connection, for statements outside a transaction.
+    pub(crate) async fn client(&self, operation: &'static str) -> Result<Object, StorageError> {
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => storage_error(operation, error),
+            error => StorageError::Busy {
+                operation,
+                source: Box::new(error),
+            },
+        })
+    }
+
+    /// Where the database is.
+    pub(crate) fn url(&self) -> &DatabaseUrl {
+        &self.url
+    }
+
+    /// Notified after every commit.
+    pub(crate) fn written(&self) -> &Notify {
+        &self.written
+    }
+
+    fn clock_now(&self) -> Option<Timestamp> {
+        self.clock.as_ref().map(|clock| clock.now())
+    }
+}

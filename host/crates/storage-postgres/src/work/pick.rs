@@ -1,0 +1,296 @@
+//! Whose turn it is, decided in memory on lanes that are locked.
+//!
+//! First lane *on request* of all tenants, each up to [`ON_REQUEST_HELD`] held items; then the ready lanes by lowest pass,
+//! where what is beyond that number in *on request* takes its turn like *changed*. While another tenant has due work, a
+//! tenant holds at most half of all that is held, this claim included: with claims of as many items as threads are free,
+//! that is half of the threads. Every step either takes items or leaves its lane for this claim, so the loop ends.
+
+use std::collections::HashMap;
+
+use greenroom_model::TenantId;
+use greenroom_storage::{Lane, StorageError};
+
+use crate::damage::{stored, tenant_id, unsigned, value};
+use crate::transaction::Transaction;
+use crate::work::enqueue::{lane_number, read_lane};
+
+/// Items of lane *on request* a tenant may hold before the rest spills.
+const ON_REQUEST_HELD: u64 = 100;
+/// Lanes of a look.
+const MAX_LANES: usize = 64;
+
+/// A lane that is locked, as the claim will leave it.
+#[derive(Debug)]
+pub(super) struct LaneRow {
+    pub(super) tenant: TenantId,
+    pub(super) lane: Lane,
+    pub(super) pass: f64,
+    pub(super) mean_us: f64,
+    /// Items this claim takes.
+    pub(super) taken: u64,
+    /// Items that are due, up to the limit of the claim.
+    due: u64,
+    weight: f64,
+    /// What its tenant's ready lanes weigh, by its own weight.
+    share: f64,
+    held: u64,
+    max_held: u64,
+    /// Whether it had its turn and has nothing more to give.
+    pub(super) is_empty: bool,
+}
+
+impl LaneRow {
+    fn left(&self) -> u64 {
+        self.due - self.taken
+    }
+
+    /// A lane pays its mean for each item, by its share of its tenant's one weight.
+    fn charge(&mut self, items: f64) {
+        self.pass += items * self.mean_us.round() * self.share;
+    }
+}
+
+/// What all lanes of a tenant have, those not looked at included.
+#[derive(Debug, Clone, Copy)]
+struct TenantSums {
+    held: u64,
+    ready_weight: f64,
+}
+
+/// Locks the lanes whose turn it may be, by pass. Tenants that hold as much as they may are passed by.
+pub(super) async fn lock_lanes(
+    tx: &Transaction,
+    on_request_only: bool,
+) -> Result<Vec<LaneRow>, StorageError> {
+    let asked = lock_asked(tx).await?;
+    if on_request_only {
+        return Ok(asked);
+    }
+    let mut lanes = tx
+        .all(
+            "SELECT l.tenant_id, l.lane, l.pass, l.mean_us, l.weight, l.held, l.max_held FROM tenant_lanes l
+             WHERE l.ready AND l.max_held > (SELECT sum(o.held) FROM tenant_lanes o WHERE o.tenant_id = l.tenant_id)
+             ORDER BY l.pass LIMIT $1 FOR UPDATE OF l SKIP LOCKED",
+            &[&stored(MAX_LANES as u64)],
+            read_lane_row,
+        )
+        .await?;
+    let known: Vec<_> = lanes.iter().map(|row| (row.tenant, row.lane)).collect();
+    lanes.extend(
+        asked
+            .into_iter()
+            .filter(|row| !known.contains(&(row.tenant, row.lane))),
+    );
+    Ok(lanes)
+}
+
+async fn lock_asked(tx: &Transaction) -> Result<Vec<LaneRow>, StorageError> {
+    tx.all(
+        "SELECT tenant_id, lane, pass, mean_us, weight, held, max_held FROM tenant_lanes
+         WHERE ready AND lane = 0 AND held < $2 ORDER BY pass LIMIT $1 FOR UPDATE SKIP LOCKED",
+        &[&stored(MAX_LANES as u64), &stored(ON_REQUEST_HELD)],
+        read_lane_row,
+    )
+    .await
+}
+
+fn read_lane_row(row: &tokio_postgres::Row) -> Result<LaneRow, StorageError> {
+    Ok(LaneRow {
+        tenant: tenant_id(row, 0, "tenant_lanes.tenant_id")?,
+        lane: read_lane(row, 1, "tenant_lanes.lane")?,
+        pass: value(row, 2, "tenant_lanes.pass")?,
+        mean_us: value(row, 3, "tenant_lanes.mean_us")?,
+        weight: value(row, 4, "tenant_lanes.weight")?,
+        share: 0.0,
+        held: unsigned(row, 5, "tenant_lanes.held")?,
+        max_held: unsigned(row, 6, "tenant_lanes.max_held")?,
+        due: 0,
+        taken: 0,
+        is_empty: false,
+    })
+}
+
+/// One claim under way.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) lanes: Vec<LaneRow>,
+    tenants: HashMap<TenantId, TenantSums>,
+    limit: u64,
+    taken: u64,
+    /// What one tenant may hold while another has due work.
+    half: u64,
+}
+
+/// A lane to take from, and how many.
+struct Pick {
+    lane: usize,
+    items: u64,
+}
+
+impl Turn {
+    /// Counts what is due in each lane: in a statement after the one that locked them, so that it sees all that was queued
+    /// before.
+    pub(super) async fn begin(
+        tx: &Transaction,
+        mut lanes: Vec<LaneRow>,
+        limit: usize,
+    ) -> Result<Turn, StorageError> {
+        let limit = limit as u64;
+        let ids: Vec<i64> = lanes.iter().map(|row| row.tenant.0).collect();
+        let numbers: Vec<i64> = lanes.iter().map(|row| lane_number(row.lane)).collect();
+        let counts = tx
+            .all(
+                "SELECT (SELECT count(*) FROM (SELECT 1 FROM work w WHERE w.tenant_id = look.tenant_id
+                         AND w.lane = look.lane AND w.worker_id IS NULL AND w.due_at <= $3 LIMIT $4) due),
+                     sums.held, sums.ready_weight, everybody.held
+                 FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS look (tenant_id, lane, n)
+                 CROSS JOIN LATERAL (
+                     SELECT sum(held)::bigint AS held, coalesce(sum(weight) FILTER (WHERE ready), 0) AS ready_weight
+                     FROM tenant_lanes WHERE tenant_id = look.tenant_id
+                 ) sums
+                 CROSS JOIN (SELECT coalesce(sum(held), 0)::bigint AS held FROM tenant_lanes WHERE held > 0) everybody
+                 ORDER BY look.n",
+                &[&ids, &numbers, &tx.now_ms(), &stored(limit)],
+                |row| {
+                    let sums = TenantSums {
+                        held: unsigned(row, 1, "tenant_lanes.held")?,
+                        ready_weight: value(row, 2, "tenant_lanes.weight")?,
+                    };
+                    let everybody = unsigned(row, 3, "tenant_lanes.held")?;
+                    Ok((unsigned(row, 0, "work")?, sums, everybody))
+                },
+            )
+            .await?;
+        let mut tenants = HashMap::new();
+        let mut held_by_all = 0;
+        for (row, (due, sums, everybody)) in lanes.iter_mut().zip(counts) {
+            row.due = due;
+            tenants.insert(row.tenant, sums);
+            held_by_all = everybody;
+        }
+        Ok(Turn {
+            lanes,
+            tenants,
+            limit,
+            taken: 0,
+            half: (held_by_all + limit).div_ceil(2),
+        })
+    }
+
+    /// Decides what is taken of which lane.
+    pub(super) fn decide(&mut self, on_request_only: bool) {
+        while let Some(pick) = self.asked() {
+            self.take(&pick);
+        }
+        if !on_request_only {
+            while let Some(pick) = self.fair() {
+                self.take(&pick);
+            }
+        }
+    }
+
+    /// Whether there may be lanes beyond those looked at.
+    pub(super) fn has_more_lanes(&self) -> bool {
+        self.lanes.len() >= MAX_LANES
+    }
+
+    fn left(&self) -> u64 {
+        self.limit - self.taken
+    }
+
+    fn held(&self, tenant: TenantId) -> u64 {
+        self.tenants.get(&tenant).map_or(0, |sums| sums.held)
+    }
+
+    fn take(&mut self, pick: &Pick) {
+        let row = &mut self.lanes[pick.lane];
+        let items = pick.items.min(row.left());
+        row.is_empty = items < pick.items;
+        row.taken += items;
+        row.held += items;
+        self.taken += items;
+        if let Some(sums) = self.tenants.get_mut(&row.tenant) {
+            sums.held += items;
+            row.share = sums.ready_weight / row.weight;
+        }
+        row.charge(items as f64);
+    }
+
+    /// Corrects a lane of which fewer items than decided could be taken: others had them locked, or they stood for nothing.
+    pub(super) fn taken(&mut self, taken: &HashMap<(TenantId, Lane), u64>) {
+        for row in &mut self.lanes {
+            let items = taken.get(&(row.tenant, row.lane)).copied().unwrap_or(0);
+            row.charge(items as f64 - row.taken as f64);
+            row.taken = items;
+        }
+    }
+
+    /// Lanes that may have more, by pass.
+    fn by_pass(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.lanes.len())
+            .filter(|lane| !self.lanes[*lane].is_empty)
+            .collect();
+        order.sort_by(|a, b| self.lanes[*a].pass.total_cmp(&self.lanes[*b].pass));
+        order
+    }
+
+    /// The next lane *on request*.
+    fn asked(&self) -> Option<Pick> {
+        if self.left() == 0 {
+            return None;
+        }
+        self.by_pass().into_iter().find_map(|lane| {
+            let row = &self.lanes[lane];
+            let room = ON_REQUEST_HELD.saturating_sub(row.held);
+            (row.lane == Lane::OnRequest && room > 0).then(|| Pick {
+                lane,
+                items: self.left().min(room),
+            })
+        })
+    }
+
+    /// The next lane by pass. A tenant with half of the claim goes again only if nobody else can.
+    fn fair(&self) -> Option<Pick> {
+        let left = self.left();
+        if left == 0 {
+            return None;
+        }
+        let step = (self.limit / 8).max(1);
+        let mut within: Option<(Pick, u64)> = None;
+        let mut beyond: Option<(Pick, u64)> = None;
+        let (mut lanes, mut others) = (0, false);
+        for lane in self.by_pass() {
+            let row = &self.lanes[lane];
+            let holds = self.held(row.tenant);
+            let room = row.max_held.saturating_sub(holds);
+            if room == 0 || (row.lane == Lane::OnRequest && row.held < ON_REQUEST_HELD) {
+                continue;
+            }
+            lanes += 1;
+            let known = within.as_ref().or(beyond.as_ref());
+            others |= known.is_some_and(|(known, _)| self.lanes[known.lane].tenant != row.tenant);
+            let more = self.half.saturating_sub(holds);
+            let items = left.min(room);
+            let slot = if more > 0 { &mut within } else { &mut beyond };
+            slot.get_or_insert((Pick { lane, items }, more));
+            if within.is_some() && others {
+                break;
+            }
+        }
+        // Small steps keep to the order of passes; a lane that is alone gives all in one.
+        match within {
+            Some((pick, more)) => {
+                let most = match (others, lanes) {
+                    (true, _) => step.min(more),
+                    (false, 1) => left,
+                    (false, _) => step,
+                };
+                Some(Pick {
+                    items: pick.items.min(most),
+                    ..pick
+                })
+            }
+            None => beyond.map(|(pick, _)| pick),
+        }
+    }
+}
