@@ -1,8 +1,10 @@
 //! One file per subcommand: the composition roots. Only here is a backend chosen, a directory opened, a clock made.
 
+mod artifact_key;
 mod clock;
 mod compile;
 mod data_dir;
+mod database;
 mod file_roots;
 mod operator_token;
 mod processor;

@@ -8,16 +8,18 @@ mod file;
 mod flags;
 mod host_flags;
 mod quotas;
+mod secret;
 mod settings;
 mod tenant;
 
 pub use environment::{
-    UnknownVariable, VARIABLES, in_github_actions, log_filter, plain_terminal,
+    UnknownVariable, VARIABLES, database_url, in_github_actions, log_filter, plain_terminal,
     reject_unknown_variables, token,
 };
 pub use file::ConfigFileError;
 pub use flags::{ServeFlags, WorkerFlags};
 pub use host_flags::HostFlags;
 pub use quotas::Quotas;
+pub use secret::Secret;
 pub use settings::{Config, ConfigError};
 pub use tenant::{ConfigLocation, IntegrationHost, TenantSection};

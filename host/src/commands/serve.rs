@@ -8,17 +8,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use greenroom_model::Clock;
-use greenroom_storage::Storage;
-use greenroom_storage_sqlite::SqliteStorage;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use super::clock::SystemClock;
 use super::data_dir::DataDir;
 use super::worker_parts::bundled_listings;
-use super::{operator_token, provision};
+use super::{artifact_key, database, operator_token, provision};
 use crate::api::{self, ApiParts, Edge};
-use crate::config::{Config, ServeFlags};
+use crate::config::{Config, ServeFlags, database_url};
 use crate::lifecycle::{Lifecycle, stop_signal};
 use crate::supervisor::{Supervisor, Wakes};
 
@@ -57,17 +55,15 @@ fn raise_descriptor_limit() {
 async fn serve(config: &Config) -> anyhow::Result<()> {
     let data = DataDir::open(&config.data_dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let storage: Arc<dyn Storage> = Arc::new(
-        SqliteStorage::open(&data.database()?, Arc::clone(&clock)).context("open the database")?,
-    );
+    let lifecycle = Lifecycle::new();
+    let wakes = Wakes::default();
+    let storage = database::open(config, &data, &clock, &lifecycle, &wakes).await?;
     provision::apply(config, &*storage).await?;
     operator_token::ensure(&data, &*storage).await?;
-    data.artifact_key()?;
+    artifact_key::read(config, &data)?;
     // Roots that cannot be opened are said here, not by a worker that dies.
     super::file_roots::open(&config.file_roots)?;
 
-    let lifecycle = Lifecycle::new();
-    let wakes = Wakes::default();
     let listener = bind(config.listen, "--listen").await?;
     let metrics_listener = bind(config.metrics_listen, "--metrics-listen").await?;
     let supervisor = Supervisor::new(
@@ -157,7 +153,9 @@ pub(super) fn read_config(flags: &ServeFlags) -> anyhow::Result<Config> {
         reason = "commands read the configuration file"
     )]
     let read = |path: &Path| std::fs::read_to_string(path);
-    Ok(Config::read(flags, &current, read)?)
+    let mut config = Config::read(flags, &current, read)?;
+    config.database_url = database_url().or(config.database_url);
+    Ok(config)
 }
 
 /// The runtime of both processes: I/O only, guests have threads of their own.

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use greenroom_model::Clock;
-use greenroom_storage::Storage;
-use greenroom_storage_sqlite::SqliteStorage;
 use tracing::{info, warn};
 
 use super::clock::SystemClock;
 use super::data_dir::DataDir;
+use super::database;
 use super::serve::{PROGRAM, read_config, runtime};
 use super::worker_parts::assemble;
 use crate::config::{ServeFlags, WorkerFlags};
@@ -32,11 +30,8 @@ pub(super) fn run(flags: &WorkerFlags, child: bool) -> anyhow::Result<()> {
         let lifecycle = Lifecycle::new();
         let data = DataDir::open(&config.data_dir)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let storage: Arc<dyn Storage> = Arc::new(
-            SqliteStorage::open(&data.database()?, Arc::clone(&clock))
-                .context("open the database")?,
-        );
         let wakes = Wakes::default();
+        let storage = database::open(&config, &data, &clock, &lifecycle, &wakes).await?;
         let parts = assemble(
             &config,
             &data,

@@ -12,6 +12,7 @@ use greenroom_reader::{ReadPolicy, Reader, ReaderConfig};
 use greenroom_sandbox::CallLimits;
 use greenroom_storage::Storage;
 
+use super::artifact_key;
 use super::data_dir::DataDir;
 use super::file_roots;
 use crate::api::BundledListing;
@@ -57,7 +58,7 @@ pub(super) fn assemble(
         Arc::clone(&storage),
         bundled_code()?,
         CompileChild::new(program.clone(), config.quotas.compile_cpu_seconds),
-        data.artifact_key()?,
+        artifact_key::read(config, data)?,
     );
     let pulse = Pulse::default();
     let children = SandboxChildren::start(program, threads, Arc::clone(&artifacts), pulse.clone());

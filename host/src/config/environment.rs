@@ -3,14 +3,20 @@
 
 use thiserror::Error;
 
+use super::Secret;
+
 /// Every variable, with the flag it stands for.
-pub const VARIABLES: [(&str, &str); 11] = [
+pub const VARIABLES: [(&str, &str); 12] = [
     ("GREENROOM_DATA_DIR", "--data-dir"),
     ("GREENROOM_LISTEN", "--listen"),
     ("GREENROOM_METRICS_LISTEN", "--metrics-listen"),
     ("GREENROOM_WORKERS", "--workers"),
     ("GREENROOM_FILE_ROOTS", "--file-root"),
     ("GREENROOM_CONFIG", "--config"),
+    (
+        "GREENROOM_DATABASE_URL",
+        "the key `database_url`: a Postgres database instead of the file in the data directory",
+    ),
     (
         "GREENROOM_LOG",
         "the log filter, such as `info` or `greenroom=debug`",
@@ -62,6 +68,16 @@ pub fn log_filter() -> Option<String> {
     )]
     let filter = std::env::var("GREENROOM_LOG");
     filter.ok()
+}
+
+/// The URL of the database, if one is set. It is no flag: it holds a password, and arguments are seen by every process.
+pub fn database_url() -> Option<Secret> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "config is where the environment is read"
+    )]
+    let url = std::env::var("GREENROOM_DATABASE_URL");
+    url.ok().filter(|url| !url.is_empty()).map(Secret::from)
 }
 
 /// The token of the commands for authors, if one is set.

@@ -7,13 +7,17 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::{Quotas, TenantSection};
+use super::{Quotas, Secret, TenantSection};
 
 /// The file as written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ConfigFile {
     pub(super) data_dir: Option<PathBuf>,
+    /// A Postgres database; without one the catalog is a file in the data directory.
+    pub(super) database_url: Option<Secret>,
+    /// A file with the key of stored artifacts, for hosts that share a database.
+    pub(super) artifact_key_file: Option<PathBuf>,
     pub(super) listen: Option<SocketAddr>,
     pub(super) metrics_listen: Option<SocketAddr>,
     pub(super) workers: Option<u16>,

@@ -9,7 +9,7 @@ use greenroom_reader::Network;
 use thiserror::Error;
 
 use super::file::{self, ConfigFile};
-use super::{ConfigFileError, Quotas, ServeFlags, TenantSection, WorkerFlags};
+use super::{ConfigFileError, Quotas, Secret, ServeFlags, TenantSection, WorkerFlags};
 
 /// Everything the operator decides.
 #[derive(Debug, Clone)]
@@ -18,6 +18,10 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Directory of the database, the operator token and scratch files.
     pub data_dir: PathBuf,
+    /// The Postgres database that holds the catalog; without one it is a file in the data directory.
+    pub database_url: Option<Secret>,
+    /// A file with the key of stored artifacts, for hosts that share a database; without one the data directory has it.
+    pub artifact_key_file: Option<PathBuf>,
     /// Address of the API.
     pub listen: SocketAddr,
     /// Address of metrics and probes.
@@ -93,6 +97,8 @@ impl Config {
                 (None, Some(path)) => from_file(path),
                 (None, None) => clean(&current.join("greenroom-data")),
             },
+            database_url: file.database_url,
+            artifact_key_file: file.artifact_key_file.map(from_file),
             listen: flags.listen.or(file.listen).unwrap_or(local(7007)),
             metrics_listen: metrics_listen
                 .or(file.metrics_listen)

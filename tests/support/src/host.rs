@@ -87,8 +87,7 @@ impl TestHostBuilder {
         if let Some(count) = self.workers {
             arguments.extend(["--workers".to_owned(), count.to_string()]);
         }
-        arguments.extend(self.backend.arguments());
-        TestHost::start(directory, arguments).await
+        TestHost::start(directory, arguments, self.backend.environment()).await
     }
 }
 
@@ -97,6 +96,7 @@ pub struct TestHost {
     child: Child,
     directory: TempDir,
     arguments: Vec<String>,
+    environment: Vec<(&'static str, String)>,
     origin: String,
     operations: String,
     token: String,
@@ -109,8 +109,12 @@ impl TestHost {
         TestHostBuilder::default()
     }
 
-    async fn start(directory: TempDir, arguments: Vec<String>) -> Self {
-        let child = spawn(directory.path(), &arguments);
+    async fn start(
+        directory: TempDir,
+        arguments: Vec<String>,
+        environment: Vec<(&'static str, String)>,
+    ) -> Self {
+        let child = spawn(directory.path(), &arguments, &environment);
         let mut host = Self {
             child,
             origin: String::new(),
@@ -119,6 +123,7 @@ impl TestHost {
             client: Client::new("http://127.0.0.1:0", None),
             directory,
             arguments,
+            environment,
         };
         host.wait_until_ready().await;
         host
@@ -229,7 +234,7 @@ impl TestHost {
     pub async fn start_again(&mut self) {
         kill_group(self.child.id());
         let _ = self.child.wait();
-        self.child = spawn(self.directory.path(), &self.arguments);
+        self.child = spawn(self.directory.path(), &self.arguments, &self.environment);
         self.wait_until_ready().await;
     }
 }
@@ -270,7 +275,7 @@ pub fn binary() -> PathBuf {
     })
 }
 
-fn spawn(directory: &Path, arguments: &[String]) -> Child {
+fn spawn(directory: &Path, arguments: &[String], environment: &[(&'static str, String)]) -> Child {
     use std::os::unix::process::CommandExt as _;
     let file = |name| File::create(directory.join(name)).expect("a file for the output");
     let mut command = Command::new(binary());
@@ -281,6 +286,7 @@ fn spawn(directory: &Path, arguments: &[String]) -> Child {
             command.env_remove(name);
         }
     }
+    command.envs(environment.iter().cloned());
     command
         .arg("serve")
         .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])

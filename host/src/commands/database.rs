@@ -1,0 +1,62 @@
+//! The database that the configuration names, opened: the file in the data directory, or Postgres.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use greenroom_model::Clock;
+use greenroom_storage::{Storage, StorageError};
+use greenroom_storage_postgres::{DatabaseUrl, PostgresStorage};
+use greenroom_storage_sqlite::SqliteStorage;
+use tracing::warn;
+
+use super::data_dir::DataDir;
+use crate::config::Config;
+use crate::lifecycle::Lifecycle;
+use crate::supervisor::Wakes;
+
+/// How long a start waits for a server that starts too, or is restarted.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Opens it, and lets hints of other processes' commits wake this one.
+pub(super) async fn open(
+    config: &Config,
+    data: &DataDir,
+    clock: &Arc<dyn Clock>,
+    lifecycle: &Arc<Lifecycle>,
+    wakes: &Wakes,
+) -> anyhow::Result<Arc<dyn Storage>> {
+    let Some(url) = &config.database_url else {
+        let storage = SqliteStorage::open(&data.database()?, Arc::clone(clock));
+        return Ok(Arc::new(storage.context("open the database")?));
+    };
+    let url: DatabaseUrl = url.reveal().parse().context("read `database_url`")?;
+    let storage = postgres(&url).await.context("open the database")?;
+    let (hints, incoming) = (storage.clone(), Arc::clone(&wakes.incoming));
+    let mut stopping = lifecycle.stopping();
+    lifecycle.spawn(async move {
+        tokio::select! {
+            () = stopping.wait() => {}
+            () = hints.exchange_hints(|| incoming.notify_waiters()) => {}
+        }
+    });
+    Ok(Arc::new(storage))
+}
+
+async fn postgres(url: &DatabaseUrl) -> Result<PostgresStorage, StorageError> {
+    let started = Instant::now();
+    loop {
+        match PostgresStorage::open(url).await {
+            Err(error) if error.retryable() && started.elapsed() < PATIENCE => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the database does not answer yet"
+                );
+                tokio::time::sleep(PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
+}
