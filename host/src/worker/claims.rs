@@ -1,10 +1,14 @@
 //! The claim loop: takes what is due, as much as is free, and runs it.
+//!
+//! A claim that ended with an error may have been committed all the same, when the answer was lost. Then this worker would
+//! hold, and renew, what it does not know of. So it gives back everything it holds before it claims again; what was in flight
+//! runs once more elsewhere.
 
 use std::sync::Arc;
 
 use greenroom_model::{Clock, TenantId};
 use greenroom_processing::{Orchestrate, Pipelines, ProcessingError, TenantPipeline, process};
-use greenroom_storage::{Claimed, RunCalls, RunRecord, RunResult, Storage, WorkerId};
+use greenroom_storage::{Claimed, RunCalls, RunRecord, RunResult, Storage, StorageError, WorkerId};
 use std::collections::HashMap;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -42,13 +46,20 @@ impl ClaimLoop {
     pub(crate) async fn run(self, mut stopping: Stopping) {
         let this = Arc::new(self);
         let mut in_flight = JoinSet::new();
-        let mut seen = 0;
+        let (mut seen, mut unsure) = (0, false);
         while !stopping.is_stopping() {
             this.pulse.beat();
             let woken = this.wakes.incoming.notified();
             let recorded = this.recorded.notified();
             while in_flight.try_join_next().is_some() {}
-            let claimed = this.claim(IN_FLIGHT.saturating_sub(in_flight.len())).await;
+            let free = IN_FLIGHT.saturating_sub(in_flight.len());
+            let claimed = match this.claim_surely(free, &mut unsure).await {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    warn!(%error, "could not claim work");
+                    Vec::new()
+                }
+            };
             let idle = claimed.is_empty();
             if let Some(runs) = this.with_pipelines(claimed).await {
                 for (claimed, pipeline) in runs {
@@ -73,7 +84,26 @@ impl ClaimLoop {
         while in_flight.join_next().await.is_some() {}
     }
 
-    pub(super) async fn claim(&self, free: usize) -> Vec<Claimed> {
+    /// Claims, having given back what a claim of which no answer came may hold. `unsure` is whether there is one.
+    async fn claim_surely(
+        &self,
+        free: usize,
+        unsure: &mut bool,
+    ) -> Result<Vec<Claimed>, StorageError> {
+        if *unsure {
+            // Twice: the first waits for a claim whose transaction is still under way, the second sees what it took.
+            for _ in 0..2 {
+                self.storage.expire_worker(&self.worker).await?;
+            }
+            self.storage.renew_lease(&self.worker).await?;
+            *unsure = false;
+        }
+        let claimed = self.claim(free).await;
+        *unsure = claimed.is_err();
+        claimed
+    }
+
+    pub(super) async fn claim(&self, free: usize) -> Result<Vec<Claimed>, StorageError> {
         let only_requests = free <= KEPT_FOR_REQUESTS;
         let limit = if only_requests {
             free
@@ -81,16 +111,10 @@ impl ClaimLoop {
             free - KEPT_FOR_REQUESTS
         };
         if limit == 0 {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        match self.storage.claim(&self.worker, limit, only_requests).await {
-            Ok(claimed) => claimed,
-            Err(error) => {
-                warn!(%error, "could not claim work");
-                Vec::new()
-            }
-        }
+        self.storage.claim(&self.worker, limit, only_requests).await
     }
 
     /// Each claimed item with its tenant's pipeline, looked up once a batch. Items of a tenant whose pipeline cannot be

@@ -1,13 +1,19 @@
 //! Records finished runs in batches: what is there when a transaction ends goes into the next one.
+//!
+//! What could not be recorded is given back, and that is tried until storage answers: this worker goes on renewing its lease,
+//! so nobody else would free it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use greenroom_storage::{Recorded, RunRecord, Storage};
 use tokio::sync::{Notify, mpsc};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::supervisor::Wakes;
 
+/// The pause before storage that did not answer is asked again.
+const AGAIN: Duration = Duration::from_millis(500);
 /// Most runs recorded together.
 const BATCH: usize = 128;
 
@@ -33,8 +39,9 @@ pub(crate) async fn record(
             }
             Err(error) => {
                 error!(%error, runs = claims.len(), "could not record runs; they are given back");
-                if let Err(error) = storage.release(&claims).await {
-                    error!(%error, "could not give back claims; the lease will");
+                while let Err(error) = storage.release(&claims).await {
+                    warn!(%error, runs = claims.len(), "could not give back runs; it is tried again");
+                    tokio::time::sleep(AGAIN).await;
                 }
             }
         }

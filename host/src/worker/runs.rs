@@ -1,6 +1,7 @@
 //! Runs on request: what the API wants done now and waits for (DESIGN §1). Picked up within milliseconds of the wake-up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use greenroom_model::{Clock, Diagnostic, Entity, LocationRef, Presence};
 use greenroom_processing::{
@@ -21,6 +22,8 @@ use crate::supervisor::Wakes;
 
 /// Runs at once.
 const AT_ONCE: usize = 8;
+/// How long storage that does not answer is asked again to take a result; by then whoever waits for it has gone.
+const FINISH_PAUSES_MS: [u64; 6] = [500, 500, 1_000, 2_000, 4_000, 8_000];
 
 /// What runs need.
 pub(crate) struct RunLoop {
@@ -115,12 +118,14 @@ impl RunLoop {
             );
             json!({"unavailable": "the run could not be carried out: try again"})
         });
-        let finished = self
-            .storage
-            .finish_run(run.tenant, &run.id, &self.worker, &result.to_string())
-            .await;
-        if let Err(error) = finished {
+        let result = result.to_string();
+        for pause in FINISH_PAUSES_MS {
+            let finished = self
+                .storage
+                .finish_run(run.tenant, &run.id, &self.worker, &result);
+            let Err(error) = finished.await else { break };
             warn!(%error, run.id = run.id.0, "could not finish a run");
+            tokio::time::sleep(Duration::from_millis(pause)).await;
         }
         self.wakes.outgoing.notify_one();
     }

@@ -233,7 +233,7 @@ impl World {
     async fn turn(&mut self) -> usize {
         let looked = look_at_due(&*self.storage, &self.reads, &*self.clock).await;
         loop {
-            let claimed = self.claims.claim(64).await;
+            let claimed = self.claims.claim(64).await.unwrap();
             let Some(runs) = self.claims.with_pipelines(claimed).await else {
                 break;
             };

@@ -193,6 +193,21 @@ impl TestHost {
         self.directory.path().join("data")
     }
 
+    /// Ends every connection to its Postgres database, as a server that is restarted does.
+    ///
+    /// # Panics
+    /// If it has none.
+    pub fn cut_connections(&self) {
+        let (_, url) = self.environment.first().expect("a host on Postgres");
+        let database = url.rsplit('/').next().unwrap_or_default();
+        let cut = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
+        );
+        greenroom_test_postgres::cluster()
+            .execute("postgres", &cut)
+            .expect("connections can be ended");
+    }
+
     /// Pid of `serve`.
     pub fn pid(&self) -> u32 {
         self.child.id()
