@@ -104,13 +104,20 @@ struct Seen {
 /// Watches until the process stops.
 pub(crate) async fn watch(logs: Arc<LogWatch>, incoming: Arc<Notify>, mut stopping: Stopping) {
     let mut seen = Seen::default();
+    let mut failing = false;
     loop {
         // Registered before the look, so that a wake-up during it is not lost.
         let woken = incoming.notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
-        if let Err(error) = logs.look(&mut seen).await {
-            warn!(%error, "the change logs could not be looked at; streams wait");
+        match logs.look(&mut seen).await {
+            Ok(()) => failing = false,
+            // Said once: it is tried ten times a second.
+            Err(_) if failing => {}
+            Err(error) => {
+                warn!(%error, "the change logs could not be looked at; streams wait");
+                failing = true;
+            }
         }
         let followed = !seen.tenants.is_empty() || !logs.tenants().is_empty();
         tokio::select! {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use greenroom_model::{EntityRef, TenantId};
 use greenroom_storage::{LogPosition, Storage, StorageError};
 use tokio::sync::Notify;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::set::{IndexSet, TenantIndex, put};
 use crate::lifecycle::Stopping;
@@ -35,14 +35,21 @@ pub(super) enum CaughtUp {
 pub(crate) async fn follow(set: Arc<IndexSet>, incoming: Arc<Notify>, mut stopping: Stopping) {
     let mut seen = Seen::default();
     let mut measured = Instant::now();
+    let mut failing = false;
     loop {
         // Registered before the look, so that a wake-up during it is not lost.
         let woken = incoming.notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
         match look(&set, &mut seen).await {
+            Ok(()) if std::mem::take(&mut failing) => info!("the indexes follow again"),
             Ok(()) => {}
-            Err(error) => warn!(%error, "the indexes could not follow; they try again"),
+            // Said once: it is tried ten times a second.
+            Err(_) if failing => {}
+            Err(error) => {
+                warn!(%error, "the indexes could not follow; they try again");
+                failing = true;
+            }
         }
         if measured.elapsed() >= MEASURE {
             set.fit().await;
