@@ -73,7 +73,8 @@ impl Cluster {
         let user = user();
         let directory = tempfile::Builder::new()
             .prefix("greenroom-pg-")
-            .tempdir()
+            // Whatever TMPDIR is: a socket's path has 107 bytes, and another user must get there.
+            .tempdir_in("/tmp")
             .expect("make a directory for Postgres")
             .keep();
         let mut shell = Command::new("sh");
