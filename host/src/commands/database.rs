@@ -1,5 +1,6 @@
 //! The database that the configuration names, opened: the file in the data directory, or Postgres.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,10 @@ pub(super) async fn open(
         let storage = SqliteStorage::open(&data.database()?, Arc::clone(clock));
         return Ok(Arc::new(storage.context("open the database")?));
     };
-    let url: DatabaseUrl = url.reveal().parse().context("read `database_url`")?;
+    let mut url: DatabaseUrl = url.reveal().parse().context("read `database_url`")?;
+    if let Some(path) = &config.database_ca_file {
+        url = trusting(url, path)?;
+    }
     let storage = postgres(&url).await.context("open the database")?;
     let (hints, incoming) = (storage.clone(), Arc::clone(&wakes.incoming));
     let mut stopping = lifecycle.stopping();
@@ -43,6 +47,18 @@ pub(super) async fn open(
         }
     });
     Ok(Arc::new(storage))
+}
+
+fn trusting(url: DatabaseUrl, path: &Path) -> anyhow::Result<DatabaseUrl> {
+    let shown = path.display();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "commands read the files that the configuration names"
+    )]
+    let pem = std::fs::read(path);
+    let pem = pem.with_context(|| format!("read `database_ca_file` `{shown}`"))?;
+    url.trusting(&pem)
+        .with_context(|| format!("read the certificates in `{shown}`"))
 }
 
 async fn postgres(url: &DatabaseUrl) -> Result<PostgresStorage, StorageError> {

@@ -16,6 +16,8 @@ pub(super) struct ConfigFile {
     pub(super) data_dir: Option<PathBuf>,
     /// A Postgres database; without one the catalog is a file in the data directory.
     pub(super) database_url: Option<Secret>,
+    /// A file with the certificates of the authorities that the database's is of, if not a public one.
+    pub(super) database_ca_file: Option<PathBuf>,
     /// A file with the key of stored artifacts, for hosts that share a database.
     pub(super) artifact_key_file: Option<PathBuf>,
     pub(super) listen: Option<SocketAddr>,

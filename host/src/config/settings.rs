@@ -20,6 +20,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The Postgres database that holds the catalog; without one it is a file in the data directory.
     pub database_url: Option<Secret>,
+    /// A file with the certificates of the authorities that the database's is of, if not a public one.
+    pub database_ca_file: Option<PathBuf>,
     /// A file with the key of stored artifacts, for hosts that share a database; without one the data directory has it.
     pub artifact_key_file: Option<PathBuf>,
     /// Address of the API.
@@ -98,6 +100,7 @@ impl Config {
                 (None, None) => clean(&current.join("greenroom-data")),
             },
             database_url: file.database_url,
+            database_ca_file: file.database_ca_file.map(from_file),
             artifact_key_file: file.artifact_key_file.map(from_file),
             listen: flags.listen.or(file.listen).unwrap_or(local(7007)),
             metrics_listen: metrics_listen

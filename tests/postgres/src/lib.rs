@@ -9,8 +9,10 @@
     reason = "for tests: what is missing fails the test, with what to do"
 )]
 
+use std::fs::Permissions;
 use std::io::Read as _;
-use std::os::unix::fs::chown;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -27,13 +29,16 @@ const SCRIPT: &str = r#"
 trap '' INT TERM
 said() { cat "$2/log"; exit 1; }
 "$1/initdb" -D "$2/data" -U postgres -A trust -E UTF8 --locale=C -N >"$2/log" 2>&1 || said "$@"
-"$1/pg_ctl" -D "$2/data" -l "$2/log" -w -t 60 -o "-k $2 -c listen_addresses= -c fsync=off -c full_page_writes=off \
+"$1/pg_ctl" -D "$2/data" -l "$2/log" -w -t 60 -o "-k $2 $3 -c fsync=off -c full_page_writes=off \
     -c max_connections=200 -c shared_buffers=64MB -c autovacuum_naptime=5s" start </dev/null >/dev/null 2>&1 || said "$@"
 echo started
 cat >/dev/null
 "$1/pg_ctl" -D "$2/data" -m immediate stop >/dev/null 2>&1
 rm -rf "$2"
 "#;
+
+/// The authority that the certificate of [`Cluster::with_tls`] is of: for tests alone, its key was thrown away.
+pub const AUTHORITY: &str = include_str!("../certificates/authority.pem");
 
 /// Whether tests on Postgres are left out, aloud: its programs are not on this machine. With `CI=true` that is an error.
 pub fn skipped() -> bool {
@@ -64,27 +69,57 @@ pub struct Cluster {
 /// The cluster of this process.
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(Cluster::start)
+    CLUSTER.get_or_init(|| Cluster::start(&directory(), "-c listen_addresses="))
+}
+
+/// Where a cluster is.
+fn directory() -> PathBuf {
+    tempfile::Builder::new()
+        .prefix("greenroom-pg-")
+        // Whatever TMPDIR is: a socket's path has 107 bytes, and another user must get there.
+        .tempdir_in("/tmp")
+        .expect("make a directory for Postgres")
+        .keep()
 }
 
 impl Cluster {
-    fn start() -> Cluster {
+    /// A cluster of its own that also listens on a port of the loopback, answered here, and speaks TLS there, under a
+    /// certificate for `localhost`. It ends with the value.
+    pub fn with_tls() -> (Cluster, u16) {
+        let directory = directory();
+        for (name, text) in [
+            ("server.pem", include_str!("../certificates/server.pem")),
+            ("server.key", include_str!("../certificates/server.key")),
+        ] {
+            let path = directory.join(name);
+            std::fs::write(&path, text).expect("write the certificate");
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("close it");
+            if let Some((uid, gid)) = user() {
+                chown(&path, Some(uid), Some(gid)).expect("give Postgres its certificate");
+            }
+        }
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free.expect("find a port").port();
+        let shown = directory.display();
+        let options = format!(
+            "-c listen_addresses=127.0.0.1 -p {port} -c ssl=on \
+             -c ssl_cert_file={shown}/server.pem -c ssl_key_file={shown}/server.key"
+        );
+        (Cluster::start(&directory, &options), port)
+    }
+
+    fn start(directory: &Path, options: &str) -> Cluster {
         let programs = programs().expect(INSTALL);
         let user = user();
-        let directory = tempfile::Builder::new()
-            .prefix("greenroom-pg-")
-            // Whatever TMPDIR is: a socket's path has 107 bytes, and another user must get there.
-            .tempdir_in("/tmp")
-            .expect("make a directory for Postgres")
-            .keep();
         let mut shell = Command::new("sh");
         shell
             .args(["-c", SCRIPT, "sh"])
             .arg(&programs)
-            .arg(&directory)
-            .current_dir(&directory);
+            .arg(directory)
+            .arg(options)
+            .current_dir(directory);
         if let Some((uid, gid)) = user {
-            chown(&directory, Some(uid), Some(gid)).expect("give Postgres its directory");
+            chown(directory, Some(uid), Some(gid)).expect("give Postgres its directory");
             shell.uid(uid).gid(gid);
         }
         let mut shell = shell
@@ -104,7 +139,7 @@ impl Cluster {
             );
         }
         Cluster {
-            directory,
+            directory: directory.to_owned(),
             names: AtomicU32::new(0),
             _shell: shell,
         }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use deadpool_postgres::{Hook, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use greenroom_storage::StorageError;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 use tokio_postgres::config::{Host, SslMode};
@@ -33,7 +35,11 @@ const SESSION: &str = "SET statement_timeout = '5s'; SET lock_timeout = '5s'; \
 
 /// A `postgres://` URL or a libpq connection string.
 #[derive(Clone)]
-pub struct DatabaseUrl(Config);
+pub struct DatabaseUrl {
+    config: Config,
+    /// The authorities whose certificates are believed, if not the public ones.
+    authorities: Option<Arc<RootCertStore>>,
+}
 
 /// Why a text names no database.
 #[derive(Debug, Error)]
@@ -41,6 +47,11 @@ pub enum DatabaseUrlError {
     /// Neither a URL nor a connection string. The text is not shown: it may hold a password.
     #[error("not a database URL: write `postgres://user:password@host:5432/database`")]
     Form,
+    /// What should be certificates is none.
+    #[error(
+        "no certificate of an authority is found: a file of them is PEM, `-----BEGIN CERTIFICATE-----`"
+    )]
+    Authorities,
     /// No host is named.
     #[error("the database URL names no host: write `postgres://user:password@host:5432/database`")]
     NoHost,
@@ -73,28 +84,51 @@ impl FromStr for DatabaseUrl {
         config.keepalives_interval(Duration::from_secs(5));
         config.keepalives_retries(3);
         config.tcp_user_timeout(Duration::from_secs(20));
-        Ok(DatabaseUrl(config))
+        Ok(DatabaseUrl {
+            config,
+            authorities: None,
+        })
     }
 }
 
 impl DatabaseUrl {
+    /// The same database, whose certificate must be of one of these authorities and no other; `pem` is the text of their
+    /// certificates.
+    ///
+    /// # Errors
+    /// [`DatabaseUrlError::Authorities`] if there is none in it, or one is no certificate.
+    pub fn trusting(mut self, pem: &[u8]) -> Result<DatabaseUrl, DatabaseUrlError> {
+        let mut authorities = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let added = certificate.ok().map(|one| authorities.add(one));
+            if !matches!(added, Some(Ok(()))) {
+                return Err(DatabaseUrlError::Authorities);
+            }
+        }
+        if authorities.is_empty() {
+            return Err(DatabaseUrlError::Authorities);
+        }
+        self.authorities = Some(Arc::new(authorities));
+        Ok(self)
+    }
+
     /// Whether nothing is to be encrypted: as asked, or because a socket of this machine has no name to certify.
     fn without_tls(&self) -> bool {
         let local = |host: &Host| matches!(host, Host::Unix(_));
-        self.0.get_ssl_mode() == SslMode::Disable || self.0.get_hosts().iter().all(local)
+        self.config.get_ssl_mode() == SslMode::Disable || self.config.get_hosts().iter().all(local)
     }
 
     /// What a connection is made by.
     pub(crate) fn config(&self) -> &Config {
-        &self.0
+        &self.config
     }
 }
 
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DatabaseUrl")
-            .field("hosts", &self.0.get_hosts())
-            .field("database", &self.0.get_dbname())
+            .field("hosts", &self.config.get_hosts())
+            .field("database", &self.config.get_dbname())
             .finish_non_exhaustive()
     }
 }
@@ -109,8 +143,8 @@ pub(crate) fn pool(url: &DatabaseUrl) -> Result<Pool, StorageError> {
         recycling_method: RecyclingMethod::Fast,
     };
     let manager = match tls(url).map_err(|error| failed(Box::new(error)))? {
-        None => Manager::from_config(url.0.clone(), NoTls, options),
-        Some(tls) => Manager::from_config(url.0.clone(), MakeRustlsConnect::new(tls), options),
+        None => Manager::from_config(url.config.clone(), NoTls, options),
+        Some(tls) => Manager::from_config(url.config.clone(), MakeRustlsConnect::new(tls), options),
     };
     Pool::builder(manager)
         .max_size(CONNECTIONS)
@@ -135,7 +169,11 @@ pub(crate) fn tls(url: &DatabaseUrl) -> Result<Option<ClientConfig>, rustls::Err
     if url.without_tls() {
         return Ok(None);
     }
-    let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let public = || RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let roots = url
+        .authorities
+        .clone()
+        .unwrap_or_else(|| Arc::new(public()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -162,5 +200,17 @@ mod tests {
         }
         let url: DatabaseUrl = "postgres://user:s3cret@host/db".parse().unwrap();
         assert!(!format!("{url:?}").contains("s3cret"), "{url:?}");
+    }
+
+    #[test]
+    fn authorities_are_certificates() {
+        let url: DatabaseUrl = "postgres://user@host/db".parse().unwrap();
+        let trusting = |pem: &str| url.clone().trusting(pem.as_bytes());
+        trusting(greenroom_test_postgres::AUTHORITY).unwrap();
+        let cut = greenroom_test_postgres::AUTHORITY.replacen('M', "!", 3);
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for pem in ["", "a certificate", broken, cut.as_str()] {
+            assert!(trusting(pem).is_err(), "{pem}");
+        }
     }
 }

@@ -36,10 +36,13 @@ pub(crate) fn storage_error(operation: &'static str, error: Error) -> StorageErr
 /// ended the transaction in favour of another.
 fn is_busy(error: &Error) -> bool {
     let Some(state) = error.code() else {
-        // Not said by the server: the connection is gone, or could not be made.
+        // Not said by the server: the connection is gone, or could not be made. A certificate that is not believed is not
+        // believed the next time either; it is "invalid data".
+        let source = std::error::Error::source(error);
         return error.is_closed()
-            || std::error::Error::source(error)
-                .is_some_and(|source| source.is::<std::io::Error>());
+            || source
+                .and_then(|source| source.downcast_ref::<std::io::Error>())
+                .is_some_and(|error| error.kind() != std::io::ErrorKind::InvalidData);
     };
     // Classes 08 connection, 40 rollback, 53 resources, 57P operator intervention.
     ["08", "40", "53", "57P"]
