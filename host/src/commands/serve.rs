@@ -54,6 +54,9 @@ fn raise_descriptor_limit() {
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
     let data = DataDir::open(&config.data_dir)?;
+    // Bound first: who comes before the start has ended waits and is answered, and a port in use changes nothing.
+    let listener = bind(config.listen, "--listen").await?;
+    let metrics_listener = bind(config.metrics_listen, "--metrics-listen").await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let lifecycle = Lifecycle::new();
     let wakes = Wakes::default();
@@ -64,8 +67,6 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     // Roots that cannot be opened are said here, not by a worker that dies.
     super::file_roots::open(&config.file_roots)?;
 
-    let listener = bind(config.listen, "--listen").await?;
-    let metrics_listener = bind(config.metrics_listen, "--metrics-listen").await?;
     let supervisor = Supervisor::new(
         PROGRAM.into(),
         worker_arguments(config),

@@ -1,5 +1,6 @@
 //! `GET /entities` (ref §7.6): paged with a `Link` header, or everything, streamed.
 
+use axum::body::HttpBody as _;
 use axum::extract::State;
 use axum::response::Response;
 use greenroom_model::filter::EntityFilter;
@@ -46,7 +47,12 @@ pub(super) async fn list_entities(
         rows,
         fields,
     };
-    let mut response = streamed(list.respond("[", "]").await?);
+    let mut response = list.respond("[", "]").await?;
+    // Without paging the original answers an empty list whole, and streams all others.
+    let empty = response.body().size_hint().exact() == Some(2);
+    if paged || !empty {
+        response = streamed(response);
+    }
     if let Some(next) = next {
         let mut query = params.without(&["offset", "after"]);
         let link = format!(

@@ -13,13 +13,13 @@ use axum::response::Response;
 use futures_util::stream;
 use greenroom_model::{Diagnostic, EntityRef, EntityUid, Level, TenantId};
 use greenroom_storage::{ProcessingFilter, ProcessingState, ProcessingStatus, Storage};
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::by_uid::{self, UidPath};
 use crate::api::auth::{Access, Read, Write};
 use crate::api::error::ApiError;
-use crate::api::extract::{JSON, Params, Segments};
+use crate::api::extract::{JSON, Params, Segments, json_text};
 use crate::api::state::ApiState;
 
 /// Rows read by one statement.
@@ -92,7 +92,11 @@ impl Unprocessed {
     /// The reply; its first rows are read before it begins, so that an error still has its status.
     async fn respond(mut self, r#type: &'static str) -> Result<Response, ApiError> {
         let first = self.next().await?.unwrap_or_default();
+        let second = self.next().await?;
         let head = format!("{{\"type\":\"{type}\",\"entities\":[{first}");
+        let Some(second) = second else {
+            return Ok(json_text(StatusCode::OK, head + "]}"));
+        };
         let rest = stream::try_unfold(Some(self), |rows| async move {
             let Some(mut rows) = rows else {
                 return Ok(None);
@@ -103,7 +107,7 @@ impl Unprocessed {
                 Err(_) => Err(BrokenOff),
             }
         });
-        let head = stream::iter([Ok::<_, BrokenOff>(head)]);
+        let head = stream::iter([Ok::<_, BrokenOff>(head), Ok(second)]);
         let body = Body::from_stream(futures_util::StreamExt::chain(head, rest));
         let mut response = Response::new(body);
         response
