@@ -1,6 +1,6 @@
 //! The claim loop: takes what is due, as much as is free, and runs it.
 //!
-//! A claim that ended with an error may have been committed all the same, when the answer was lost. Then this worker would
+//! A claim that ended because storage was away may have been committed all the same, when the answer was lost. Then this worker would
 //! hold, and renew, what it does not know of. So it gives back everything it holds before it claims again; what was in flight
 //! runs once more elsewhere.
 
@@ -99,7 +99,7 @@ impl ClaimLoop {
             *unsure = false;
         }
         let claimed = self.claim(free).await;
-        *unsure = claimed.is_err();
+        *unsure = claimed.as_ref().is_err_and(StorageError::retryable);
         claimed
     }
 

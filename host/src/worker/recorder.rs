@@ -1,7 +1,7 @@
 //! Records finished runs in batches: what is there when a transaction ends goes into the next one.
 //!
-//! What could not be recorded is given back, and that is tried until storage answers: this worker goes on renewing its lease,
-//! so nobody else would free it.
+//! What could not be recorded is given back, and while storage is away that is tried again: this worker goes on renewing its
+//! lease, so nobody else would free it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,10 @@ pub(crate) async fn record(
             Err(error) => {
                 error!(%error, runs = claims.len(), "could not record runs; they are given back");
                 while let Err(error) = storage.release(&claims).await {
+                    if !error.retryable() {
+                        error!(%error, runs = claims.len(), "could not give back runs; they wait for this worker's end");
+                        break;
+                    }
                     warn!(%error, runs = claims.len(), "could not give back runs; it is tried again");
                     tokio::time::sleep(AGAIN).await;
                 }
