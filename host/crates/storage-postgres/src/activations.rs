@@ -29,7 +29,7 @@ use stored::{Current, current, read_processor};
 
 pub(crate) use begin::activate;
 pub(crate) use config::bring as bring_config;
-pub(crate) use observe::{ObservedRun, counts, observe};
+pub(crate) use observe::{ObservedRun, observe};
 pub(crate) use settings::settings_changed;
 
 #[async_trait]

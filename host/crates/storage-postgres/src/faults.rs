@@ -7,7 +7,9 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use greenroom_model::{ProcessorName, Stage, TenantId};
-use greenroom_storage::{FaultRecord, FaultRepository, StorageError};
+use greenroom_storage::{
+    FAULT_REQUEST_BYTES_KEPT, FAULTS_KEPT, FaultRecord, FaultRepository, StorageError,
+};
 use tokio_postgres::Row;
 
 use crate::damage::{
@@ -17,11 +19,6 @@ use crate::postgres_storage::PostgresStorage;
 use crate::text::{Text, texts};
 use crate::transaction::Transaction;
 
-/// Faults kept of one processor (DESIGN §3.2).
-const KEPT: i64 = 100;
-/// Bytes of requests kept of one processor. Usually all hundred fit: an entity and its documents are some 10 kB. A few
-/// large ones push the older requests out, never the newest, and leave the rest of each fault (q08).
-const KEPT_REQUEST_BYTES: i64 = 64 << 20;
 /// Bytes of requests that one statement writes, or one larger request alone: a statement has 5 s.
 const WRITTEN_BYTES: usize = 8 << 20;
 
@@ -83,7 +80,7 @@ pub(crate) async fn insert(
            (SELECT processor, fault_id, row_number() OVER (PARTITION BY processor ORDER BY at DESC, number DESC) AS place
             FROM faults WHERE tenant_id = $1 AND processor = ANY ($2::text[])) o
          WHERE f.tenant_id = $1 AND f.processor = o.processor AND f.fault_id = o.fault_id AND o.place > $3",
-        &[&tenant.0, &processors, &KEPT],
+        &[&tenant.0, &processors, &FAULTS_KEPT],
     )
     .await?;
     tx.run(
@@ -94,7 +91,7 @@ pub(crate) async fn insert(
             FROM faults WHERE tenant_id = $1 AND processor = ANY ($2::text[]) AND request IS NOT NULL) o
          WHERE f.tenant_id = $1 AND f.processor = o.processor AND f.fault_id = o.fault_id
            AND o.place > 1 AND o.bytes > $3",
-        &[&tenant.0, &processors, &KEPT_REQUEST_BYTES],
+        &[&tenant.0, &processors, &FAULT_REQUEST_BYTES_KEPT],
     )
     .await?;
     Ok(())
@@ -111,7 +108,7 @@ fn kept_requests<'a>(faults: &[&'a FaultRecord]) -> Vec<Option<Text<'a>>> {
             let before = bytes.entry(&fault.processor).or_default();
             let first = *before == 0;
             *before += request.len() as u64;
-            (first || stored(*before) <= KEPT_REQUEST_BYTES).then_some(Text(request))
+            (first || stored(*before) <= FAULT_REQUEST_BYTES_KEPT).then_some(Text(request))
         })
         .collect();
     kept.reverse();

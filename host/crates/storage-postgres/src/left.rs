@@ -3,38 +3,15 @@
 //! The digest is written with the run and compared by the audit with what is there. Whatever else takes an edge from a living
 //! parent queues that parent, so that its next run writes the digest anew.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use greenroom_model::{Digest, EntityRef, EntityUid, Relation, TenantId};
-use greenroom_storage::StorageError;
+use greenroom_storage::{StorageError, left_digest};
 
 use crate::children::edges;
 use crate::damage::{text, uid};
 use crate::entities::{stored_ref, uid_texts};
 use crate::transaction::Transaction;
-
-/// The digest of these edges and relations, in whatever order they come.
-pub(crate) fn digest<'a>(
-    targets: impl IntoIterator<Item = &'a EntityRef>,
-    relations: impl IntoIterator<Item = &'a Relation>,
-) -> Digest {
-    let targets: BTreeSet<&str> = targets.into_iter().map(EntityRef::as_str).collect();
-    let relations: BTreeSet<[&str; 3]> = relations
-        .into_iter()
-        .map(|one| {
-            [
-                one.source.as_str(),
-                one.r#type.as_str(),
-                one.target.as_str(),
-            ]
-        })
-        .collect();
-    let mut parts: Vec<&[u8]> = vec![b"edges"];
-    parts.extend(targets.into_iter().map(str::as_bytes));
-    parts.push(b"relations");
-    parts.extend(relations.iter().flatten().map(|text| text.as_bytes()));
-    Digest::of_parts(parts)
-}
 
 /// The digests of what entities have now, in order.
 pub(crate) async fn found(
@@ -46,7 +23,7 @@ pub(crate) async fn found(
     let targets = edges::children_of(tx, tenant, &refs).await?;
     let relations = relations(tx, tenant, &uids).await?;
     let digests = entities.iter().map(|(uid, entity_ref)| {
-        digest(
+        left_digest(
             targets.get(entity_ref).into_iter().flatten(),
             relations.get(uid).into_iter().flatten(),
         )
@@ -83,24 +60,4 @@ pub(crate) async fn relations(
         relations.entry(originator).or_default().insert(relation);
     }
     Ok(relations)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_edge_is_no_relation_and_order_is_nothing() {
-        let entity = |name: &str| EntityRef::new("component", "default", name);
-        let relation = Relation {
-            source: entity("a"),
-            r#type: "edges".into(),
-            target: entity("b"),
-        };
-        let (a, b) = (entity("a"), entity("b"));
-        assert_eq!(digest([&a, &b], []), digest([&b, &a], []));
-        assert_ne!(digest([&a, &b], []), digest([&a], []));
-        assert_ne!(digest([&a, &b], []), digest([], [&relation]));
-        assert_eq!(digest([], [&relation, &relation]), digest([], [&relation]));
-    }
 }

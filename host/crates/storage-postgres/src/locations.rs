@@ -15,7 +15,7 @@ use crate::children::edges::Source;
 use crate::children::{self, Giver};
 use crate::damage::text;
 use crate::entities::{Pruning, prune_rest, stored_ref};
-use crate::mutations::{as_child, cut};
+use crate::mutations::cut;
 use crate::text::Text;
 use crate::transaction::Transaction;
 use crate::{PostgresStorage, graph};
@@ -121,7 +121,7 @@ impl LocationRepository for PostgresStorage {
     ) -> Result<UpdatedLocation, StorageError> {
         let tx = self.begin("update a location").await?;
         graph::lock(&tx, tenant).await?;
-        let updated = update(&tx, tenant, id, location, as_child(entity)).await?;
+        let updated = update(&tx, tenant, id, location, entity.into()).await?;
         match updated {
             UpdatedLocation::Updated(_) => tx.commit().await?,
             UpdatedLocation::Taken | UpdatedLocation::Missing => tx.roll_back().await?,
@@ -183,7 +183,7 @@ async fn add(
         ],
     )
     .await?;
-    provide(tx, tenant, as_child(new.entity)).await?;
+    provide(tx, tenant, new.entity.into()).await?;
     Ok(location)
 }
 

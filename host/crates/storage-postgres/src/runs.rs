@@ -168,7 +168,7 @@ async fn create(tx: &Transaction, tenant: TenantId, run: &NewRun) -> Result<(), 
         &[
             &tenant.0,
             &Text(&run.id.0),
-            &Text(kind_text(run.kind)),
+            &Text(run.kind.as_str()),
             &Text(&run.request),
             &tx.now_ms(),
         ],
@@ -185,7 +185,7 @@ async fn unfinished(
 ) -> Result<i64, StorageError> {
     tx.number(
         "SELECT count(*) FROM runs WHERE tenant_id = $1 AND kind = $2 AND state IN ('queued', 'running')",
-        &[&tenant.0, &Text(kind_text(kind))],
+        &[&tenant.0, &Text(kind.as_str())],
     )
     .await
 }
@@ -196,16 +196,8 @@ fn read_run(row: &Row) -> Result<Run, StorageError> {
     Ok(Run {
         tenant: tenant_id(row, 0, "runs.tenant_id")?,
         id: RunId(text(row, 1, "runs.run_id")?),
-        kind: match kind.as_str() {
-            "validate-entity" => RunKind::ValidateEntity,
-            "dry-run-location" => RunKind::DryRunLocation,
-            "analyze-location" => RunKind::AnalyzeLocation,
-            "inspect-revision" => RunKind::InspectRevision,
-            "dry-run-revision" => RunKind::DryRunRevision,
-            "preview-revision" => RunKind::PreviewRevision,
-            "validate-documents" => RunKind::ValidateDocuments,
-            other => return Err(damaged("runs.kind", format!("`{other}` is no kind"))),
-        },
+        kind: RunKind::parse(&kind)
+            .ok_or_else(|| damaged("runs.kind", format!("`{kind}` is no kind")))?,
         state: match state.as_str() {
             "queued" => RunState::Queued,
             "running" => RunState::Running,
@@ -217,18 +209,6 @@ fn read_run(row: &Row) -> Result<Run, StorageError> {
         result: optional_text(row, 5, "runs.result")?,
         created_at: timestamp(row, 6, "runs.created_at")?,
     })
-}
-
-fn kind_text(kind: RunKind) -> &'static str {
-    match kind {
-        RunKind::ValidateEntity => "validate-entity",
-        RunKind::DryRunLocation => "dry-run-location",
-        RunKind::AnalyzeLocation => "analyze-location",
-        RunKind::InspectRevision => "inspect-revision",
-        RunKind::DryRunRevision => "dry-run-revision",
-        RunKind::PreviewRevision => "preview-revision",
-        RunKind::ValidateDocuments => "validate-documents",
-    }
 }
 
 #[cfg(test)]

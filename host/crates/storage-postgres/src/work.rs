@@ -37,7 +37,6 @@ use crate::graph;
 use crate::postgres_storage::PostgresStorage;
 
 pub(crate) use bulk::touch_bulk;
-pub(crate) use claim::LEASE_MS;
 pub(crate) use enqueue::{Queueing, enqueue, enqueue_tenant, enqueue_users_of_reads, read_lane};
 pub(crate) use item::{Finish, drop_items, finish, free, held_by};
 pub(crate) use lanes::Account;

@@ -5,14 +5,14 @@
 
 use async_trait::async_trait;
 use greenroom_model::TenantId;
-use greenroom_storage::{StorageError, WorkerId, Workers};
+use greenroom_storage::{StorageError, WORKER_LEASE_MS, WorkerId, Workers};
 
 use crate::damage::{tenant_id, text, value};
 use crate::graph;
 use crate::postgres_storage::PostgresStorage;
 use crate::text::Text;
 use crate::transaction::Transaction;
-use crate::work::{LEASE_MS, free, held_by};
+use crate::work::{free, held_by};
 
 /// Items freed per transaction (DESIGN §7).
 const CHUNK: usize = 500;
@@ -24,7 +24,7 @@ impl Workers for PostgresStorage {
         tx.run(
             "INSERT INTO workers (worker_id, expires_at) VALUES ($1, $2)
              ON CONFLICT (worker_id) DO UPDATE SET expires_at = excluded.expires_at",
-            &[&Text(&worker.0), &(tx.now_ms() + LEASE_MS)],
+            &[&Text(&worker.0), &(tx.now_ms() + WORKER_LEASE_MS)],
         )
         .await?;
         tx.commit().await

@@ -26,7 +26,7 @@ use crate::writer::WriteTx;
 
 pub(crate) use begin::activate;
 pub(crate) use config::bring as bring_config;
-pub(crate) use observe::{Observed, counts};
+pub(crate) use observe::Observed;
 pub(crate) use settings::settings_changed;
 
 /// Regressions shown with an activation.

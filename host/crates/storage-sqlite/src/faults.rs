@@ -2,19 +2,15 @@
 
 use async_trait::async_trait;
 use greenroom_model::{ProcessorName, Stage, TenantId};
-use greenroom_storage::{FaultRecord, FaultRepository, StorageError};
+use greenroom_storage::{
+    FAULT_REQUEST_BYTES_KEPT, FAULTS_KEPT, FaultRecord, FaultRepository, StorageError,
+};
 use rusqlite::{Row, params};
 
 use crate::damage::{damaged, digest, entity_ref, stored, timestamp, unsigned, value};
 use crate::sqlite_storage::SqliteStorage;
 use crate::statement;
 use crate::writer::WriteTx;
-
-/// Faults kept of one processor (DESIGN §3.2).
-const KEPT: i64 = 100;
-/// Bytes of requests kept of one processor. Usually all hundred fit: an entity and its documents are some 10 kB. A few
-/// large ones push the older requests out, never the newest, and leave the rest of each fault (q08).
-const KEPT_REQUEST_BYTES: i64 = 64 << 20;
 
 #[async_trait]
 impl FaultRepository for SqliteStorage {
@@ -91,7 +87,7 @@ pub(crate) fn insert_fault(
         "DELETE FROM faults WHERE rowid IN
            (SELECT rowid FROM faults WHERE tenant_id = ?1 AND processor = ?2
             ORDER BY at DESC, rowid DESC LIMIT -1 OFFSET ?3)",
-        params![tenant.0, fault.processor.as_str(), KEPT],
+        params![tenant.0, fault.processor.as_str(), FAULTS_KEPT],
     )?;
     tx.run(
         "UPDATE faults SET request = NULL WHERE rowid IN
@@ -101,7 +97,7 @@ pub(crate) fn insert_fault(
                       row_number() OVER (ORDER BY at DESC, rowid DESC) AS place
                FROM faults WHERE tenant_id = ?1 AND processor = ?2 AND request IS NOT NULL)
             WHERE place > 1 AND bytes > ?3)",
-        params![tenant.0, fault.processor.as_str(), KEPT_REQUEST_BYTES],
+        params![tenant.0, fault.processor.as_str(), FAULT_REQUEST_BYTES_KEPT],
     )?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use greenroom_storage::{INSPECTION_ATTEMPTS, Run, RunId, RunKind, WorkerId};
 use rusqlite::{Connection, params};
 
 use crate::damage::{stored, tenant_id, unsigned, value};
-use crate::runs::{find, free_dead, kind_text};
+use crate::runs::{find, free_dead};
 use crate::statement;
 use crate::writer::WriteTx;
 
@@ -113,7 +113,7 @@ pub(crate) fn open(conn: &Connection, tenant: TenantId, kind: RunKind) -> rusqli
         conn,
         "SELECT (SELECT count(*) FROM runs WHERE tenant_id = ?1 AND kind = ?2 AND state = 'queued')
               + (SELECT count(*) FROM runs WHERE tenant_id = ?1 AND kind = ?2 AND state = 'running')",
-        params![tenant.0, kind_text(kind)],
+        params![tenant.0, kind.as_str()],
         |row| unsigned(row, 0, "runs"),
     )?;
     Ok(open.unwrap_or(0))

@@ -3,38 +3,14 @@
 //! The digest is written with the run and compared by the audit with what is there. Whatever else takes an edge from a living
 //! parent queues that parent, so that its next run writes the digest anew.
 
-use std::collections::BTreeSet;
-
 use greenroom_model::{Digest, EntityRef, EntityUid, Relation, TenantId};
+use greenroom_storage::left_digest;
 use rusqlite::{Connection, params};
 
 use crate::children::edges::{self, Source};
 use crate::damage::value;
 use crate::entities::stored_ref;
 use crate::statement;
-
-/// The digest of these edges and relations, in whatever order they come.
-pub(crate) fn digest<'a>(
-    targets: impl IntoIterator<Item = &'a EntityRef>,
-    relations: impl IntoIterator<Item = &'a Relation>,
-) -> Digest {
-    let targets: BTreeSet<&str> = targets.into_iter().map(EntityRef::as_str).collect();
-    let relations: BTreeSet<[&str; 3]> = relations
-        .into_iter()
-        .map(|one| {
-            [
-                one.source.as_str(),
-                one.r#type.as_str(),
-                one.target.as_str(),
-            ]
-        })
-        .collect();
-    let mut parts: Vec<&[u8]> = vec![b"edges"];
-    parts.extend(targets.into_iter().map(str::as_bytes));
-    parts.push(b"relations");
-    parts.extend(relations.iter().flatten().map(|text| text.as_bytes()));
-    Digest::of_parts(parts)
-}
 
 /// The digest of what an entity has now.
 pub(crate) fn found(
@@ -44,7 +20,7 @@ pub(crate) fn found(
     entity_ref: &EntityRef,
 ) -> rusqlite::Result<Digest> {
     let targets = edges::targets(conn, tenant, Source::Parent(entity_ref))?;
-    Ok(digest(&targets, &relations(conn, tenant, uid)?))
+    Ok(left_digest(&targets, &relations(conn, tenant, uid)?))
 }
 
 /// The relations that an entity's runs made.
@@ -66,24 +42,4 @@ pub(crate) fn relations(
             })
         },
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_edge_is_no_relation_and_order_is_nothing() {
-        let entity = |name: &str| EntityRef::new("component", "default", name);
-        let relation = Relation {
-            source: entity("a"),
-            r#type: "edges".into(),
-            target: entity("b"),
-        };
-        let (a, b) = (entity("a"), entity("b"));
-        assert_eq!(digest([&a, &b], []), digest([&b, &a], []));
-        assert_ne!(digest([&a, &b], []), digest([&a], []));
-        assert_ne!(digest([&a, &b], []), digest([], [&relation]));
-        assert_eq!(digest([], [&relation, &relation]), digest([], [&relation]));
-    }
 }

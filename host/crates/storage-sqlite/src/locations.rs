@@ -15,7 +15,7 @@ use crate::children::{Giver, place};
 use crate::damage::value;
 use crate::entities::{Pruning, prune_rest, stored_ref};
 use crate::log::last_seq;
-use crate::mutations::{as_child, cut};
+use crate::mutations::cut;
 use crate::statement;
 use crate::writer::WriteTx;
 
@@ -176,7 +176,7 @@ fn add(
             location.entity_ref.as_str()
         ],
     )?;
-    place(tx, giver(tenant), &as_child(new.entity))?;
+    place(tx, giver(tenant), &new.entity.into())?;
     Ok(AddedLocation::Added(location))
 }
 
@@ -207,7 +207,7 @@ fn update(
         "UPDATE locations SET type = ?3, target = ?4 WHERE tenant_id = ?1 AND id = ?2",
         params![tenant.0, id, location.r#type, location.target],
     )?;
-    place(tx, giver(tenant), &as_child(entity))?;
+    place(tx, giver(tenant), &entity.into())?;
     Ok(UpdatedLocation::Updated(Location { location, ..known }))
 }
 

@@ -8,13 +8,13 @@
 
 mod staged;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 use greenroom_model::{EntityRef, TenantId};
 use greenroom_storage::{
     Child, Lane, Mutation, MutationId, MutationKind, MutationLine, MutationOutcome,
-    MutationRepository, ProvidedEntity, StorageError,
+    MutationRepository, StorageError, last_of_each,
 };
 use rusqlite::params;
 
@@ -139,30 +139,6 @@ impl MutationRepository for SqliteStorage {
         })
         .await
     }
-}
-
-/// A provided entity as the placing takes it.
-pub(crate) fn as_child(entity: ProvidedEntity) -> Child {
-    Child {
-        entity_ref: entity.entity_ref,
-        unprocessed: entity.unprocessed,
-        location_key: entity.location_key,
-    }
-}
-
-/// Of several entities with one ref the last one.
-fn last_of_each(added: Vec<ProvidedEntity>) -> Vec<Child> {
-    let last: HashMap<EntityRef, usize> = added
-        .iter()
-        .enumerate()
-        .map(|(index, entity)| (entity.entity_ref.clone(), index))
-        .collect();
-    added
-        .into_iter()
-        .enumerate()
-        .filter(|(index, entity)| last.get(&entity.entity_ref) == Some(index))
-        .map(|(_, entity)| as_child(entity))
-        .collect()
 }
 
 async fn place_all(

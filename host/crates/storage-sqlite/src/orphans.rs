@@ -10,7 +10,7 @@ mod strategy;
 
 use async_trait::async_trait;
 use greenroom_model::{EntityRef, EntityUid, TenantId, Timestamp};
-use greenroom_storage::{OrphanQueue, OrphanReport, StorageError};
+use greenroom_storage::{ORPHAN_GRACE_MS, OrphanQueue, OrphanReport, StorageError};
 use rusqlite::params;
 
 use crate::SqliteStorage;
@@ -23,8 +23,6 @@ use crate::writer::WriteTx;
 
 pub(crate) use reach::is_reachable;
 
-/// How long an unreachable entity waits to be emitted again.
-const GRACE_MS: i64 = 30_000;
 /// Checks of one transaction (DESIGN §7).
 const MAX_CHECKS: u32 = 500;
 
@@ -159,10 +157,14 @@ fn check_one(
     if keep {
         return done(tx, tenant, entity_ref);
     }
-    if now.since_ms(since) < GRACE_MS {
+    if now.since_ms(since) < ORPHAN_GRACE_MS {
         tx.run(
             "UPDATE orphan_checks SET due_at = ?3 WHERE tenant_id = ?1 AND entity_ref = ?2",
-            params![tenant.0, entity_ref.as_str(), since.plus_ms(GRACE_MS).0],
+            params![
+                tenant.0,
+                entity_ref.as_str(),
+                since.plus_ms(ORPHAN_GRACE_MS).0
+            ],
         )?;
         return Ok(());
     }

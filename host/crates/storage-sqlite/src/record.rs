@@ -11,12 +11,12 @@ mod success;
 
 use greenroom_model::{EntityRef, TenantId};
 use greenroom_storage::{
-    Child, Claim, Lane, Recorded, RunRecord, RunResult, StorageError, Success,
+    Child, Claim, FaultRecord, Lane, Recorded, RunRecord, RunResult, StorageError, Success,
 };
 use rusqlite::params;
 
 use crate::SqliteStorage;
-use crate::activations::{Observed, counts};
+use crate::activations::Observed;
 use crate::children::edges::Source;
 use crate::children::{Giver, Placed, chain, place};
 use crate::damage::{to_json, value};
@@ -316,7 +316,7 @@ fn apply_success(
 ) -> rusqlite::Result<Finish> {
     let claim = &record.claim;
     // What a later fault on the same bytes is measured by: a result that no fault of a processor had a part in.
-    let good = match record.faults.iter().any(counts) {
+    let good = match record.faults.iter().any(FaultRecord::may_be_regression) {
         true => None,
         false => record.calls.unprocessed,
     };

@@ -3,11 +3,11 @@
 //! A run belongs to the worker that claimed it for as long as that worker's lease lives; every claim first frees the
 //! runs of dead workers.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use greenroom_model::{TenantId, Timestamp};
-use greenroom_storage::{NewRun, Run, RunId, RunKind, RunQueue, RunState, StorageError, WorkerId};
+use greenroom_storage::{
+    NewRun, Run, RunId, RunKind, RunQueue, RunState, StorageError, WorkerId, share_runs,
+};
 use rusqlite::{Connection, Row, params};
 
 use crate::damage::{damaged, stored, tenant_id, timestamp, value};
@@ -32,7 +32,7 @@ impl RunQueue for SqliteStorage {
         self.write("create a run", move |tx| {
             let unfinished: i64 = tx.query_row(
                 "SELECT count(*) FROM runs WHERE tenant_id = ?1 AND kind = ?2 AND state IN ('queued', 'running')",
-                params![tenant.0, kind_text(run.kind)],
+                params![tenant.0, run.kind.as_str()],
                 |row| row.get(0),
             )?;
             if unfinished >= i64::from(most) {
@@ -138,7 +138,7 @@ fn create(tx: &mut WriteTx<'_>, tenant: TenantId, run: &NewRun) -> rusqlite::Res
     tx.run(
         "INSERT INTO runs (tenant_id, run_id, kind, state, request, created_at)
          VALUES (?1, ?2, ?3, 'queued', ?4, ?5)",
-        params![tenant.0, run.id.0, kind_text(run.kind), run.request, now],
+        params![tenant.0, run.id.0, run.kind.as_str(), run.request, now],
     )?;
     Ok(())
 }
@@ -146,7 +146,7 @@ fn create(tx: &mut WriteTx<'_>, tenant: TenantId, run: &NewRun) -> rusqlite::Res
 fn claim(tx: &mut WriteTx<'_>, worker: &WorkerId, limit: usize) -> rusqlite::Result<Vec<Run>> {
     free_dead(tx)?;
     let mut runs = Vec::new();
-    for (tenant, id) in share(oldest_queued(tx, limit)?, limit) {
+    for (tenant, id) in share_runs(oldest_queued(tx, limit)?, limit) {
         tx.run(
             "UPDATE runs SET state = 'running', worker_id = ?3 WHERE tenant_id = ?1 AND run_id = ?2",
             params![tenant.0, id.0, worker.0],
@@ -184,20 +184,6 @@ fn oldest_queued(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<(Tenan
     )
 }
 
-/// Takes `limit` in order, of one tenant at most half while others wait.
-fn share(queued: Vec<(TenantId, RunId)>, limit: usize) -> Vec<(TenantId, RunId)> {
-    let half = limit.div_ceil(2);
-    let mut taken: HashMap<TenantId, usize> = HashMap::new();
-    let (mut first, rest): (Vec<_>, Vec<_>) = queued.into_iter().partition(|(tenant, _)| {
-        let count = taken.entry(*tenant).or_default();
-        *count += 1;
-        *count <= half
-    });
-    first.extend(rest);
-    first.truncate(limit);
-    first
-}
-
 pub(crate) fn find(
     conn: &Connection,
     tenant: TenantId,
@@ -218,16 +204,8 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
     Ok(Run {
         tenant: tenant_id(row, 0, "runs.tenant_id")?,
         id: RunId(value(row, 1, "runs.run_id")?),
-        kind: match kind.as_str() {
-            "validate-entity" => RunKind::ValidateEntity,
-            "dry-run-location" => RunKind::DryRunLocation,
-            "analyze-location" => RunKind::AnalyzeLocation,
-            "inspect-revision" => RunKind::InspectRevision,
-            "dry-run-revision" => RunKind::DryRunRevision,
-            "preview-revision" => RunKind::PreviewRevision,
-            "validate-documents" => RunKind::ValidateDocuments,
-            other => return Err(damaged("runs.kind", format!("`{other}` is no kind"))),
-        },
+        kind: RunKind::parse(&kind)
+            .ok_or_else(|| damaged("runs.kind", format!("`{kind}` is no kind")))?,
         state: match state.as_str() {
             "queued" => RunState::Queued,
             "running" => RunState::Running,
@@ -239,16 +217,4 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
         result: value(row, 5, "runs.result")?,
         created_at: timestamp(row, 6, "runs.created_at")?,
     })
-}
-
-pub(crate) fn kind_text(kind: RunKind) -> &'static str {
-    match kind {
-        RunKind::ValidateEntity => "validate-entity",
-        RunKind::DryRunLocation => "dry-run-location",
-        RunKind::AnalyzeLocation => "analyze-location",
-        RunKind::InspectRevision => "inspect-revision",
-        RunKind::DryRunRevision => "dry-run-revision",
-        RunKind::PreviewRevision => "preview-revision",
-        RunKind::ValidateDocuments => "validate-documents",
-    }
 }

@@ -25,7 +25,6 @@ use crate::entities::uid_of;
 use crate::statement;
 
 pub(crate) use bulk::touch_bulk;
-pub(crate) use claim::LEASE_MS;
 pub(crate) use enqueue::{
     enqueue, enqueue_tenant, enqueue_users_of_read, read_lane, requeue_cleared,
 };

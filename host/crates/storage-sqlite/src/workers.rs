@@ -4,13 +4,13 @@
 
 use async_trait::async_trait;
 use greenroom_model::EntityUid;
-use greenroom_storage::{StorageError, WorkerId, Workers};
+use greenroom_storage::{StorageError, WORKER_LEASE_MS, WorkerId, Workers};
 use rusqlite::params;
 
 use crate::SqliteStorage;
 use crate::damage::{tenant_id, uid, value};
 use crate::statement;
-use crate::work::{Account, LEASE_MS, free, read_lane};
+use crate::work::{Account, free, read_lane};
 use crate::writer::WriteTx;
 
 /// Items freed per transaction (DESIGN §7).
@@ -21,7 +21,7 @@ impl Workers for SqliteStorage {
     async fn renew_lease(&self, worker: &WorkerId) -> Result<(), StorageError> {
         let worker = worker.clone();
         self.write("renew a lease", move |tx| {
-            let expires_at = tx.now_ms() + LEASE_MS;
+            let expires_at = tx.now_ms() + WORKER_LEASE_MS;
             tx.run(
                 "INSERT INTO workers (worker_id, expires_at) VALUES (?1, ?2)
                  ON CONFLICT (worker_id) DO UPDATE SET expires_at = excluded.expires_at",

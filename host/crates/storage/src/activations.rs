@@ -34,6 +34,16 @@ pub enum QuarantineMode {
     Manual,
 }
 
+/// Regressions that decide a canary of that size.
+#[must_use]
+pub const fn regressions_that_decide(matching: u32) -> u32 {
+    if matching < 2 * CANARY_REGRESSIONS {
+        matching.div_ceil(2)
+    } else {
+        CANARY_REGRESSIONS
+    }
+}
+
 /// How far an activation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -163,4 +173,15 @@ pub trait ActivationRepository {
     ) -> Result<bool, StorageError>;
     /// Ends the canaries whose time has come; answers how many.
     async fn end_canaries(&self) -> Result<u64, StorageError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_regressions_decide_or_half_of_a_small_canary() {
+        let decided = [1, 2, 3, 19, 20, 50].map(regressions_that_decide);
+        assert_eq!(decided, [1, 1, 2, 10, 10, 10]);
+    }
 }

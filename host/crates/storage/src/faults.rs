@@ -4,6 +4,12 @@ use async_trait::async_trait;
 use greenroom_model::{Digest, EntityRef, ProcessorName, Stage, TenantId, Timestamp};
 use serde::Serialize;
 
+/// Faults kept of one processor (DESIGN §3.2).
+pub const FAULTS_KEPT: i64 = 100;
+/// Bytes of requests kept of one processor. Usually all hundred fit: an entity and its documents are some 10 kB. A few
+/// large ones push the older requests out, never the newest, and leave the rest of each fault (q08).
+pub const FAULT_REQUEST_BYTES_KEPT: i64 = 64 << 20;
+
 /// One fault.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,6 +44,14 @@ pub struct FaultRecord {
     /// faults needed its room.
     #[serde(skip)]
     pub request: Option<String>,
+}
+
+impl FaultRecord {
+    /// Whether it may count as a regression: `rejected` and `denied` are a processor doing its work.
+    #[must_use]
+    pub fn may_be_regression(&self) -> bool {
+        !matches!(self.fault.as_str(), "rejected" | "denied")
+    }
 }
 
 /// Faults of one tenant's processors. They are written by `WorkQueue::record`.

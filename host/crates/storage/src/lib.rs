@@ -22,6 +22,7 @@ mod entities;
 mod error;
 mod faults;
 mod healing;
+mod left;
 mod locations;
 mod mutations;
 mod orphans;
@@ -39,21 +40,22 @@ mod work;
 pub use activations::{
     ACTIVATIONS_KEPT, Activation, ActivationRepository, ActivationState, Alarm, CANARY_ENTITIES,
     CANARY_MS, CANARY_REGRESSIONS, CanaryCandidate, LATER_REGRESSIONS, QuarantineMode,
-    REGRESSIONS_KEPT, Regression, UnpickedCanary,
+    REGRESSIONS_KEPT, Regression, UnpickedCanary, regressions_that_decide,
 };
 pub use audit::{AuditEntry, AuditLog};
 pub use chain::{MAX_CHAIN, chain_too_long};
 pub use changes::{Change, ChangeKind, ChangeLog, LogPosition};
 pub use entities::{AncestryItem, Deleted, EntityRepository, FinalEntity, RefreshScope};
 pub use error::StorageError;
-pub use faults::{FaultRecord, FaultRepository};
+pub use faults::{FAULT_REQUEST_BYTES_KEPT, FAULTS_KEPT, FaultRecord, FaultRepository};
 pub use healing::{AuditPage, AuditedEntity, Damage, HealingRepository, Reach};
+pub use left::left_digest;
 pub use locations::{AddedLocation, Location, LocationRepository, NewLocation, UpdatedLocation};
 pub use mutations::{
     MAX_NAMED_CONFLICTS, Mutation, MutationId, MutationKind, MutationLine, MutationOutcome,
-    MutationRepository, ProvidedEntity,
+    MutationRepository, ProvidedEntity, last_of_each,
 };
-pub use orphans::{OrphanQueue, OrphanReport};
+pub use orphans::{ORPHAN_GRACE_MS, OrphanQueue, OrphanReport};
 pub use processing_state::{
     Conflict, ProcessingFilter, ProcessingRepository, ProcessingState, ProcessingStatus, RanUnder,
     UnprocessedEntity,
@@ -64,13 +66,13 @@ pub use processors::{
     StoredPipeline, UploadId,
 };
 pub use reads::{DueRead, ReadKey, ReadRepository, StoredOutcome, StoredRead};
-pub use runs::{INSPECTION_ATTEMPTS, NewRun, Run, RunId, RunKind, RunQueue, RunState};
+pub use runs::{INSPECTION_ATTEMPTS, NewRun, Run, RunId, RunKind, RunQueue, RunState, share_runs};
 pub use stitching::{StitchInput, StitchQueue, Stitched};
 pub use storage::{Maintenance, Storage};
 pub use tasks::{RunningTask, ScheduledTask, TaskAnswer, TaskRepository, TaskSettings};
 pub use tenants::{NewTenant, Tenant, TenantRepository, TenantSettings};
 pub use tokens::{NewToken, Scope, Token, TokenRepository};
 pub use work::{
-    CallsMade, Child, Claim, Claimed, Failure, Lane, Recorded, RunCalls, RunRecord, RunResult,
-    Success, TracedRead, WorkQueue, WorkerId, Workers,
+    CallsMade, Child, Claim, Claimed, Failure, Lane, ON_REQUEST_HELD, Recorded, RunCalls,
+    RunRecord, RunResult, Success, TracedRead, WORKER_LEASE_MS, WorkQueue, WorkerId, Workers,
 };

@@ -2,7 +2,9 @@
 //!
 //! One that is small is handed over whole. One that is large comes in parts and is **staged**: kept beside the catalog until it
 //! is known to be whole, and applied then, so that nobody holds it and a part of it changes nothing (DESIGN §5, §7).
-use crate::StorageError;
+use std::collections::HashMap;
+
+use crate::{Child, StorageError};
 use async_trait::async_trait;
 use greenroom_model::{EntityRef, TenantId};
 
@@ -17,6 +19,33 @@ pub struct ProvidedEntity {
     pub location_key: Option<String>,
 }
 
+/// A provided entity as it is placed.
+impl From<ProvidedEntity> for Child {
+    fn from(entity: ProvidedEntity) -> Self {
+        Self {
+            entity_ref: entity.entity_ref,
+            unprocessed: entity.unprocessed,
+            location_key: entity.location_key,
+        }
+    }
+}
+
+/// Of several entities with one ref the last one.
+#[must_use]
+pub fn last_of_each(added: Vec<ProvidedEntity>) -> Vec<Child> {
+    let last: HashMap<EntityRef, usize> = added
+        .iter()
+        .enumerate()
+        .map(|(index, entity)| (entity.entity_ref.clone(), index))
+        .collect();
+    added
+        .into_iter()
+        .enumerate()
+        .filter(|(index, entity)| last.get(&entity.entity_ref) == Some(index))
+        .map(|(_, entity)| entity.into())
+        .collect()
+}
+
 /// How a mutation relates to what the provider gave before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MutationKind {
@@ -24,6 +53,25 @@ pub enum MutationKind {
     Full,
     /// `added` and `removed` only.
     Delta,
+}
+
+impl MutationKind {
+    /// Its name, as stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Delta => "delta",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Full, Self::Delta]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+    }
 }
 
 /// What a provider says.

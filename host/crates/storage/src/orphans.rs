@@ -2,6 +2,9 @@
 use crate::StorageError;
 use async_trait::async_trait;
 
+/// How long an unreachable entity waits to be emitted again.
+pub const ORPHAN_GRACE_MS: i64 = 30_000;
+
 /// What one pass did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OrphanReport {

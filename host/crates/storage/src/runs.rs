@@ -1,4 +1,6 @@
 //! Runs on request: what the API needs a worker for (dry run, validate, inspect an upload).
+use std::collections::HashMap;
+
 use crate::{StorageError, WorkerId};
 use async_trait::async_trait;
 use greenroom_model::{TenantId, Timestamp};
@@ -28,6 +30,38 @@ pub enum RunKind {
     ValidateDocuments,
 }
 
+impl RunKind {
+    const ALL: [Self; 7] = [
+        Self::ValidateEntity,
+        Self::DryRunLocation,
+        Self::AnalyzeLocation,
+        Self::InspectRevision,
+        Self::DryRunRevision,
+        Self::PreviewRevision,
+        Self::ValidateDocuments,
+    ];
+
+    /// Its name, as stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ValidateEntity => "validate-entity",
+            Self::DryRunLocation => "dry-run-location",
+            Self::AnalyzeLocation => "analyze-location",
+            Self::InspectRevision => "inspect-revision",
+            Self::DryRunRevision => "dry-run-revision",
+            Self::PreviewRevision => "preview-revision",
+            Self::ValidateDocuments => "validate-documents",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
 /// How often an inspection is tried that fails through us, or whose worker dies.
 pub const INSPECTION_ATTEMPTS: u32 = 3;
 
@@ -43,6 +77,21 @@ pub enum RunState {
     Done,
     /// The client went away, or it was too late.
     Cancelled,
+}
+
+/// Of the oldest runs of all tenants those that are claimed: `limit` in order, of one tenant at most half while others wait.
+#[must_use]
+pub fn share_runs(queued: Vec<(TenantId, RunId)>, limit: usize) -> Vec<(TenantId, RunId)> {
+    let half = limit.div_ceil(2);
+    let mut taken: HashMap<TenantId, usize> = HashMap::new();
+    let (mut first, rest): (Vec<_>, Vec<_>) = queued.into_iter().partition(|(tenant, _)| {
+        let count = taken.entry(*tenant).or_default();
+        *count += 1;
+        *count <= half
+    });
+    first.extend(rest);
+    first.truncate(limit);
+    first
 }
 
 /// A run to create.

@@ -11,6 +11,11 @@ use greenroom_model::{
 };
 use serde::{Deserialize, Serialize};
 
+/// Length of a worker's lease; see `workers`.
+pub const WORKER_LEASE_MS: i64 = 10_000;
+/// Items of lane *on request* a tenant may hold before the rest spills.
+pub const ON_REQUEST_HELD: u32 = 100;
+
 /// A worker process, named by a fresh UUID at its start.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WorkerId(pub String);

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use greenroom_model::{ProcessorName, TenantId};
 use greenroom_storage::{
-    ActivationState, AuditEntry, CANARY_MS, CANARY_REGRESSIONS, LATER_REGRESSIONS, Lane,
-    QuarantineMode, StorageError,
+    ActivationState, AuditEntry, CANARY_MS, LATER_REGRESSIONS, Lane, QuarantineMode, StorageError,
+    regressions_that_decide,
 };
 use serde_json::json as json_value;
 
@@ -105,7 +105,7 @@ async fn regressed(tx: &Transaction, activation: &Current) -> Result<Option<Stri
     let (of_canary, later) = counted.unwrap_or((0, 0));
     if activation.state == ActivationState::Canary
         && activation.matching > 0
-        && of_canary >= u64::from(enough(activation.matching))
+        && of_canary >= u64::from(regressions_that_decide(activation.matching))
     {
         return Ok(Some(format!(
             "{of_canary} of the {} entities of its canary regressed",
@@ -134,15 +134,6 @@ async fn regressed(tx: &Transaction, activation: &Current) -> Result<Option<Stri
             "{later} entities regressed within 10 minutes, and {faulted} of {calls} calls faulted"
         )
     }))
-}
-
-/// Regressions that decide a canary of that size.
-fn enough(matching: u32) -> u32 {
-    if matching < 2 * CANARY_REGRESSIONS {
-        matching.div_ceil(2)
-    } else {
-        CANARY_REGRESSIONS
-    }
 }
 
 /// Ends a canary well, or as well as an alarm allows; the rest is queued.
@@ -374,15 +365,4 @@ async fn record(
         after: Some(after),
     };
     audit::append(tx, &entry).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ten_regressions_decide_or_half_of_a_small_canary() {
-        let decided = [1, 2, 3, 19, 20, 50].map(enough);
-        assert_eq!(decided, [1, 1, 2, 10, 10, 10]);
-    }
 }

@@ -45,7 +45,7 @@ impl<'a> ObservedRun<'a> {
     /// Its faults that count.
     fn faults(&self) -> Vec<&'a FaultRecord> {
         let faults = self.record.faults.iter();
-        faults.filter(|fault| counts(fault)).collect()
+        faults.filter(|fault| fault.may_be_regression()).collect()
     }
 }
 
@@ -72,11 +72,6 @@ impl Seen {
         );
         closed || self.activation.digest != made.revision
     }
-}
-
-/// Whether a fault counts: `rejected` and `denied` are a processor doing its work.
-pub(crate) fn counts(fault: &FaultRecord) -> bool {
-    !matches!(fault.fault.as_str(), "rejected" | "denied")
 }
 
 /// Counts runs of one tenant, under its lock and before any of them is applied.

@@ -80,7 +80,10 @@ async fn commit(
                     tenant,
                     id: id.clone(),
                     source_key: text(row, 0, "mutations.source_key")?,
-                    kind: read_kind(&text(row, 1, "mutations.kind")?)?,
+                    kind: {
+                        let kind = text(row, 1, "mutations.kind")?;
+                        MutationKind::parse(&kind).ok_or_else(|| damaged("mutations.kind", kind))?
+                    },
                 })
             },
         )
@@ -94,14 +97,6 @@ async fn commit(
         .await?;
     }
     Ok(found)
-}
-
-fn read_kind(text: &str) -> Result<MutationKind, StorageError> {
-    match text {
-        "full" => Ok(MutationKind::Full),
-        "delta" => Ok(MutationKind::Delta),
-        other => Err(damaged("mutations.kind", format!("`{other}` is no kind"))),
-    }
 }
 
 async fn steps(

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use greenroom_model::{EntityRef, EntityUid, TenantId, Timestamp};
-use greenroom_storage::{OrphanReport, StorageError};
+use greenroom_storage::{ORPHAN_GRACE_MS, OrphanReport, StorageError};
 
 use crate::children::conflicts;
 use crate::damage::{optional_timestamp, uid};
@@ -12,9 +12,6 @@ use crate::orphans::{check_children, reachable, rescue, strategy};
 use crate::stitching;
 use crate::transaction::Transaction;
 use crate::work::Queueing;
-
-/// How long an unreachable entity waits to be emitted again.
-const GRACE_MS: i64 = 30_000;
 
 /// What becomes of the refs of a pass.
 #[derive(Default)]
@@ -101,8 +98,8 @@ async fn judge(
         }
         if keep {
             verdicts.done.push(entity_ref.clone());
-        } else if now.since_ms(since) < GRACE_MS {
-            let due = since.plus_ms(GRACE_MS).0;
+        } else if now.since_ms(since) < ORPHAN_GRACE_MS {
+            let due = since.plus_ms(ORPHAN_GRACE_MS).0;
             verdicts.graced.push((entity_ref.clone(), due));
         } else {
             verdicts.over.push((uid, entity_ref.clone(), since));

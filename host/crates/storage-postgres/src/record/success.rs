@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use greenroom_model::{Digest, EntityRef, EntityUid, Relation, TenantId};
-use greenroom_storage::{RunResult, StorageError, Success, chain_too_long};
+use greenroom_storage::{
+    FaultRecord, RunResult, StorageError, Success, chain_too_long, left_digest,
+};
 
-use crate::activations::counts;
 use crate::children::conflicts;
 use crate::children::edges::{self, Edge, Source};
 use crate::damage::{optional_text, to_json};
 use crate::entities::{stored_ref, uid_texts};
-use crate::left;
 use crate::orphans;
 use crate::record::{OPERATION, Run, keys, relations, state};
 use crate::stitching;
@@ -95,7 +95,7 @@ fn row<'a>(
     let complete = success.complete && too_far.is_empty();
     // How far it is from its origin is no part of a memo, so what was refused for it is tried again by the next run.
     let keeps_memo = !run.target.memo_cleared && too_far.is_empty();
-    let faulted = run.record.faults.iter().any(counts);
+    let faulted = run.record.faults.iter().any(FaultRecord::may_be_regression);
     let good = run.record.calls.unprocessed.as_ref().filter(|_| !faulted);
     // A run with errors removes nothing.
     let accepted: HashSet<&EntityRef> = run.placed.accepted.iter().collect();
@@ -111,7 +111,7 @@ fn row<'a>(
         told: to_json(OPERATION, &diagnostics)?,
         good: good.map(|good| good.as_bytes().as_slice()),
         revisions: state::revisions(run.record)?,
-        left: left::digest(&kept, &success.relations),
+        left: left_digest(&kept, &success.relations),
         lost,
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use greenroom_model::TenantId;
-use greenroom_storage::{Run, RunId, StorageError, WorkerId};
+use greenroom_storage::{Run, RunId, StorageError, WorkerId, share_runs};
 
 use crate::damage::{stored, tenant_id, text, value};
 use crate::runs::read_run;
@@ -32,7 +32,7 @@ pub(super) async fn claim(
     limit: usize,
 ) -> Result<Vec<Run>, StorageError> {
     free_dead(tx).await?;
-    let taken = share(oldest_queued(tx, limit).await?, limit);
+    let taken = share_runs(oldest_queued(tx, limit).await?, limit);
     let tenants: Vec<i64> = taken.iter().map(|(tenant, _)| tenant.0).collect();
     let ids = texts(taken.iter().map(|(_, id)| id.0.as_str()));
     // One that was cancelled since is no longer queued.
@@ -84,18 +84,4 @@ async fn oldest_queued(
         },
     )
     .await
-}
-
-/// Takes `limit` in order, of one tenant at most half while others wait.
-fn share(queued: Vec<(TenantId, RunId)>, limit: usize) -> Vec<(TenantId, RunId)> {
-    let half = limit.div_ceil(2);
-    let mut taken: HashMap<TenantId, usize> = HashMap::new();
-    let (mut first, rest): (Vec<_>, Vec<_>) = queued.into_iter().partition(|(tenant, _)| {
-        let count = taken.entry(*tenant).or_default();
-        *count += 1;
-        *count <= half
-    });
-    first.extend(rest);
-    first.truncate(limit);
-    first
 }

@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 
 use greenroom_model::TenantId;
-use greenroom_storage::{Claimed, Lane, StorageError, WorkerId};
+use greenroom_storage::{Claimed, Lane, StorageError, WORKER_LEASE_MS, WorkerId};
 
 use crate::damage::value;
 use crate::postgres_storage::PostgresStorage;
@@ -18,8 +18,6 @@ use crate::text::Text;
 use crate::transaction::Transaction;
 use crate::work::{bulk, pick, take};
 
-/// Length of a worker's lease; see `workers`.
-pub(crate) const LEASE_MS: i64 = 10_000;
 /// Looks of one claim. Each but the last has found lanes empty, or has queued a chunk of a whole tenant.
 const MAX_LOOKS: usize = 8;
 
@@ -104,7 +102,7 @@ async fn look(
         tx.run(
             "INSERT INTO workers (worker_id, expires_at) VALUES ($1, $2)
              ON CONFLICT (worker_id) DO UPDATE SET expires_at = greatest(workers.expires_at, excluded.expires_at)",
-            &[&Text(&worker.0), &(tx.now_ms() + LEASE_MS)],
+            &[&Text(&worker.0), &(tx.now_ms() + WORKER_LEASE_MS)],
         )
         .await?;
     }

@@ -8,14 +8,12 @@
 use std::collections::HashMap;
 
 use greenroom_model::TenantId;
-use greenroom_storage::{Lane, StorageError};
+use greenroom_storage::{Lane, ON_REQUEST_HELD, StorageError};
 
 use crate::damage::{stored, tenant_id, unsigned, value};
 use crate::transaction::Transaction;
 use crate::work::enqueue::{lane_number, read_lane};
 
-/// Items of lane *on request* a tenant may hold before the rest spills.
-const ON_REQUEST_HELD: u64 = 100;
 /// Lanes of a look.
 const MAX_LANES: usize = 64;
 
@@ -88,7 +86,7 @@ async fn lock_asked(tx: &Transaction) -> Result<Vec<LaneRow>, StorageError> {
     tx.all(
         "SELECT tenant_id, lane, pass, mean_us, weight, held, max_held FROM tenant_lanes
          WHERE ready AND lane = 0 AND held < $2 ORDER BY pass LIMIT $1 FOR UPDATE SKIP LOCKED",
-        &[&stored(MAX_LANES as u64), &stored(ON_REQUEST_HELD)],
+        &[&stored(MAX_LANES as u64), &i64::from(ON_REQUEST_HELD)],
         read_lane_row,
     )
     .await
@@ -241,7 +239,7 @@ impl Turn {
         }
         self.by_pass().into_iter().find_map(|lane| {
             let row = &self.lanes[lane];
-            let room = ON_REQUEST_HELD.saturating_sub(row.held);
+            let room = u64::from(ON_REQUEST_HELD).saturating_sub(row.held);
             (row.lane == Lane::OnRequest && room > 0).then(|| Pick {
                 lane,
                 items: self.left().min(room),
@@ -263,7 +261,7 @@ impl Turn {
             let row = &self.lanes[lane];
             let holds = self.held(row.tenant);
             let room = row.max_held.saturating_sub(holds);
-            if room == 0 || (row.lane == Lane::OnRequest && row.held < ON_REQUEST_HELD) {
+            if room == 0 || (row.lane == Lane::OnRequest && row.held < u64::from(ON_REQUEST_HELD)) {
                 continue;
             }
             lanes += 1;

@@ -5,8 +5,8 @@
 
 use greenroom_model::{ProcessorName, TenantId, Timestamp};
 use greenroom_storage::{
-    ActivationState, AuditEntry, CANARY_MS, CANARY_REGRESSIONS, LATER_REGRESSIONS, Lane,
-    ProcessorSettings, QuarantineMode,
+    ActivationState, AuditEntry, CANARY_MS, LATER_REGRESSIONS, Lane, ProcessorSettings,
+    QuarantineMode, regressions_that_decide,
 };
 use rusqlite::{Connection, params};
 use serde_json::json as json_value;
@@ -95,7 +95,7 @@ fn regressed(tx: &WriteTx<'_>, activation: &Current) -> rusqlite::Result<Option<
             |row| unsigned(row, 0, "regressions"),
         )?
         .unwrap_or(0);
-        if of_canary >= u64::from(enough(activation.matching)) {
+        if of_canary >= u64::from(regressions_that_decide(activation.matching)) {
             return Ok(Some(format!(
                 "{of_canary} of the {} entities of its canary regressed",
                 activation.matching
@@ -132,15 +132,6 @@ fn regressed(tx: &WriteTx<'_>, activation: &Current) -> rusqlite::Result<Option<
             "{later} entities regressed within 10 minutes, and {faulted} of {calls} calls faulted"
         )
     }))
-}
-
-/// Regressions that decide a canary of that size.
-fn enough(matching: u32) -> u32 {
-    if matching < 2 * CANARY_REGRESSIONS {
-        matching.div_ceil(2)
-    } else {
-        CANARY_REGRESSIONS
-    }
 }
 
 /// Ends a canary well, or as well as an alarm allows; the rest is queued.
@@ -349,15 +340,4 @@ fn record(
             after: Some(after),
         },
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ten_regressions_decide_or_half_of_a_small_canary() {
-        let decided = [1, 2, 3, 19, 20, 50].map(enough);
-        assert_eq!(decided, [1, 1, 2, 10, 10, 10]);
-    }
 }

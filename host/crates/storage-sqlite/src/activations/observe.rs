@@ -44,11 +44,6 @@ impl Seen {
     }
 }
 
-/// Whether a fault counts: `rejected` and `denied` are a processor doing its work.
-pub(crate) fn counts(fault: &FaultRecord) -> bool {
-    !matches!(fault.fault.as_str(), "rejected" | "denied")
-}
-
 impl Observed {
     /// Counts a fenced run, before it is applied: applying replaces what the last good run was.
     pub(crate) fn run(
@@ -73,8 +68,11 @@ impl Observed {
             }
         }
         let canaries = self.done_in_canaries(tx, record)?;
-        let faults: Vec<&FaultRecord> =
-            record.faults.iter().filter(|fault| counts(fault)).collect();
+        let faults: Vec<&FaultRecord> = record
+            .faults
+            .iter()
+            .filter(|fault| fault.may_be_regression())
+            .collect();
         let regressed = !faults.is_empty() && was_good(tx, record, &unprocessed, trace)?;
         for made in &record.calls.made {
             let own: Vec<&&FaultRecord> = faults

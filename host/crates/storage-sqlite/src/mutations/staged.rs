@@ -54,7 +54,7 @@ pub(super) fn stage(
         "INSERT INTO mutations (tenant_id, mutation_id, source_key, kind, committed, created_at, stepped_at)
          VALUES (?1, ?2, ?3, ?4, 0, ?5, ?5)
          ON CONFLICT (tenant_id, mutation_id) DO UPDATE SET stepped_at = excluded.stepped_at",
-        params![tenant.0, id.0, source_key, kind_text(kind), now],
+        params![tenant.0, id.0, source_key, kind.as_str(), now],
     )?;
     for (number, line) in (first..).zip(lines) {
         let (entity_ref, unprocessed, location_key) = match line {
@@ -79,13 +79,6 @@ pub(super) fn stage(
         )?;
     }
     Ok(())
-}
-
-fn kind_text(kind: MutationKind) -> &'static str {
-    match kind {
-        MutationKind::Full => "full",
-        MutationKind::Delta => "delta",
-    }
 }
 
 /// Different refs that are added.
@@ -142,7 +135,10 @@ fn commit(
                 tenant,
                 id: id.clone(),
                 source_key: value(row, 0, "mutations.source_key")?,
-                kind: read_kind(&value::<String>(row, 1, "mutations.kind")?)?,
+                kind: {
+                    let kind: String = value(row, 1, "mutations.kind")?;
+                    MutationKind::parse(&kind).ok_or_else(|| damaged("mutations.kind", kind))?
+                },
             })
         },
     )?;
@@ -154,14 +150,6 @@ fn commit(
         )?;
     }
     Ok(found)
-}
-
-fn read_kind(text: &str) -> rusqlite::Result<MutationKind> {
-    match text {
-        "full" => Ok(MutationKind::Full),
-        "delta" => Ok(MutationKind::Delta),
-        other => Err(damaged("mutations.kind", format!("`{other}` is no kind"))),
-    }
 }
 
 async fn steps(

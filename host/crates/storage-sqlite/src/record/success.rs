@@ -3,13 +3,12 @@
 use std::collections::{BTreeSet, HashSet};
 
 use greenroom_model::{Digest, EntityRef, TenantId};
-use greenroom_storage::{Claim, Success, chain_too_long};
+use greenroom_storage::{Claim, Success, chain_too_long, left_digest};
 use rusqlite::params;
 
 use crate::children::conflicts;
 use crate::children::edges::{self, Source};
 use crate::damage::to_json;
-use crate::left;
 use crate::orphans;
 use crate::record::{Placement, Target, reads_used, relations};
 use crate::stitching::enqueue_stitch;
@@ -45,7 +44,7 @@ pub(super) fn apply(
         complete,
         &placed.accepted,
     );
-    let left = left::digest(&kept, &success.relations);
+    let left = left_digest(&kept, &success.relations);
     let now = tx.now_ms();
     tx.run(
         "UPDATE refresh_state SET processed_entity = ?3, cache = ?4, memo = ?5, trace = ?6, diagnostics = ?7,

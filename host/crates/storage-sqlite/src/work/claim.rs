@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 
 use greenroom_model::TenantId;
-use greenroom_storage::{Claimed, Lane, WorkerId};
+use greenroom_storage::{Claimed, Lane, ON_REQUEST_HELD, WORKER_LEASE_MS, WorkerId};
 use rusqlite::params;
 
 use crate::damage::{tenant_id, unsigned, value};
@@ -16,11 +16,6 @@ use crate::statement;
 use crate::work::enqueue::read_lane;
 use crate::work::{lanes, take};
 use crate::writer::WriteTx;
-
-/// Items of lane *on request* a tenant may hold before the rest spills.
-const ON_REQUEST_HELD: i64 = 100;
-/// Length of a worker's lease; see `workers`.
-pub(crate) const LEASE_MS: i64 = 10_000;
 
 /// One claim under way.
 struct Turn {
@@ -66,7 +61,7 @@ pub(super) fn claim(
         tx.run(
             "INSERT INTO workers (worker_id, expires_at) VALUES (?1, ?2)
              ON CONFLICT (worker_id) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
-            params![worker.0, tx.now_ms() + LEASE_MS],
+            params![worker.0, tx.now_ms() + WORKER_LEASE_MS],
         )?;
     }
     Ok(turn.claimed)
@@ -103,7 +98,7 @@ fn asked(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
     let mut rows = ready.query([])?;
     while let Some(row) = rows.next()? {
         let tenant = tenant_id(row, 0, "tenant_lanes.tenant_id")?;
-        let room = ON_REQUEST_HELD - value::<i64>(row, 1, "tenant_lanes.held")?;
+        let room = i64::from(ON_REQUEST_HELD) - value::<i64>(row, 1, "tenant_lanes.held")?;
         if room > 0 && !turn.empty.contains(&(tenant, Lane::OnRequest)) {
             return Ok(Some(Pick {
                 tenant,
@@ -137,7 +132,7 @@ fn fair(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
         let holds = held_by(tx, tenant)?;
         let room = max_held.saturating_sub(holds);
         let done = turn.empty.contains(&(tenant, lane));
-        if done || room == 0 || (lane == Lane::OnRequest && held < ON_REQUEST_HELD) {
+        if done || room == 0 || (lane == Lane::OnRequest && held < i64::from(ON_REQUEST_HELD)) {
             continue;
         }
         let items = left.min(usize::try_from(room).unwrap_or(usize::MAX));

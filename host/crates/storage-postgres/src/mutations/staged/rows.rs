@@ -19,13 +19,6 @@ use crate::transaction::Transaction;
 /// Refs looked at in one transaction, most of which stay.
 const MAX_LOOKED: i64 = 2_000;
 
-fn kind_text(kind: MutationKind) -> &'static str {
-    match kind {
-        MutationKind::Full => "full",
-        MutationKind::Delta => "delta",
-    }
-}
-
 /// Keeps lines.
 pub(in crate::mutations) async fn stage(
     tx: &Transaction,
@@ -44,7 +37,7 @@ pub(in crate::mutations) async fn stage(
             &tenant.0,
             &Text(&id.0),
             &Text(source_key),
-            &Text(kind_text(kind)),
+            &Text(kind.as_str()),
             &tx.now_ms(),
         ],
     )
