@@ -105,8 +105,12 @@ fn s04_a_database_that_is_a_link_refuses_the_start_and_is_not_written() {
     let directory = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(&theirs, directory.path().join("greenroom.db")).unwrap();
     let data = directory.path().to_str().unwrap();
-    for command in ["serve", "worker"] {
-        let output = greenroom(&[command, "--data-dir", data], &[]);
+    let any = "127.0.0.1:0";
+    for command in [
+        &["serve", "--listen", any, "--metrics-listen", any][..],
+        &["worker", "--metrics-listen", any],
+    ] {
+        let output = greenroom(&[command, &["--data-dir", data]].concat(), &[]);
         assert_eq!(output.status.code(), Some(1));
         let said = stderr(&output);
         assert!(
