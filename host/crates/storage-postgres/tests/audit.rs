@@ -108,7 +108,7 @@ fn a_damaged_memo_makes_one_run() {
             "UPDATE refresh_state SET memo = sha256('') WHERE entity_ref = 'component:default/api'",
             "UPDATE refresh_state SET memo = NULL WHERE entity_ref = 'component:default/api'",
         ] {
-            database.damage(sql).await;
+            database.write(sql).await;
             let (damage, ran) = mended(&world).await;
             assert!(matches!(damage, Damage::Memo(_)), "{damage:?}");
             assert_eq!(ran, ["component:default/api"]);
@@ -116,7 +116,7 @@ fn a_damaged_memo_makes_one_run() {
         }
         world.provide("q", &["component:default/new"]).await;
         assert_eq!(found(&world).await, [], "it is queued");
-        database.damage("DELETE FROM work").await;
+        database.write("DELETE FROM work").await;
         assert!(world.settle().await.is_empty(), "nobody knows of it");
         assert_eq!(mended(&world).await.1, ["component:default/new"]);
         assert!(world.served("component:new").await.is_some());
@@ -142,7 +142,7 @@ fn a_damaged_edge_comes_back_and_its_child_stays() {
              SELECT tenant_id, entity_ref, 'hasPart', 'component:default/api', entity_id
              FROM refresh_state WHERE entity_ref = 'component:default/system'";
         for sql in [lost, foreign, relation] {
-            database.damage(sql).await;
+            database.write(sql).await;
             // The child that nothing reaches is found too.
             let damage = found(&world).await;
             let edges = |one: &&Damage| matches!(one, Damage::Edges(_));
@@ -176,14 +176,14 @@ fn marks_of_orphans_are_what_edges_say() {
         let world = settled(&storage, &database).await;
         let mark =
             "UPDATE refresh_state SET orphaned_at = 1 WHERE entity_ref = 'component:default/api'";
-        database.damage(mark).await;
+        database.write(mark).await;
         let (damage, ran) = mended(&world).await;
         assert_eq!(damage, Damage::Reach(of("api"), Reach::Reached));
         assert!(ran.is_empty());
         assert_eq!(found(&world).await, []);
 
         let cut = "DELETE FROM refresh_state_references WHERE target_entity_ref = 'component:default/alone'";
-        database.damage(cut).await;
+        database.write(cut).await;
         let (damage, _) = mended(&world).await;
         assert_eq!(damage, Damage::Reach(of("alone"), Reach::Unreached));
         let alone = world.served("component:alone").await.unwrap();
@@ -212,7 +212,7 @@ fn a_registered_location_keeps_its_entity() {
         storage.add_location(world.tenant, location).await.unwrap();
         world.settle().await;
         let cut = "DELETE FROM refresh_state_references WHERE source_key = 'locations'";
-        database.damage(cut).await;
+        database.write(cut).await;
         let (damage, ran) = mended(&world).await;
         let location = entity_ref("location:generated-1");
         assert_eq!(damage, Damage::Reach(location, Reach::Unregistered));
@@ -240,7 +240,7 @@ fn a_damaged_stitch_is_served_right_again_and_logged() {
             "DELETE FROM final_entities WHERE entity_ref = 'component:default/web'",
         ] {
             let log = storage.log_position(world.tenant).await.unwrap();
-            database.damage(sql).await;
+            database.write(sql).await;
             let shown = audited(&world).await.remove("component:default/web");
             let served = shown.unwrap().served;
             let is_right = served.is_some_and(|served| {
@@ -266,7 +266,7 @@ fn a_damaged_stitch_is_served_right_again_and_logged() {
         let stray =
             "INSERT INTO final_entities (tenant_id, entity_id, entity_ref, etag, final_entity)
              SELECT tenant_id, 'ffffffff', 'component:default/stray', 'x', '{}' FROM tenants";
-        database.damage(stray).await;
+        database.write(stray).await;
         let page = storage.audit_page(world.tenant, None, 100).await.unwrap();
         assert_eq!(page.strays, [of("stray")]);
         let damage = vec![Damage::Stitch(of("stray"))];
@@ -312,7 +312,7 @@ fn a_read_that_is_another_is_shown() {
         world.stitch().await;
         assert_eq!(found(&world).await, []);
         for sql in ["UPDATE reads SET digest = sha256('2')", "DELETE FROM reads"] {
-            database.damage(sql).await;
+            database.write(sql).await;
             assert!(!audited(&world).await["component:default/a"].reads_current);
         }
     });

@@ -214,7 +214,7 @@ fn a_newer_schema_is_refused_by_name() {
         };
         drop(database.open().await);
         database
-            .damage("UPDATE schema_version SET version = 999")
+            .write("UPDATE schema_version SET version = 999")
             .await;
         let error = database.try_open().await.err().unwrap();
         assert!(matches!(
@@ -378,7 +378,7 @@ fn a_mutation_whose_process_died_is_completed() {
             let sql = format!(
                 "UPDATE mutations SET committed = 1, placed = {placed}, stepped_at = 0 WHERE mutation_id = '{name}'"
             );
-            database.damage(&sql).await;
+            database.write(&sql).await;
         };
         // What it had before, and the 300 it placed before it died.
         let before = Mutation {

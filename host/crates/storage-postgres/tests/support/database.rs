@@ -53,8 +53,8 @@ impl Database {
         found
     }
 
-    /// Damages something.
-    pub(crate) async fn damage(&self, sql: &str) {
+    /// Runs a statement that changes something.
+    pub(crate) async fn write(&self, sql: &str) {
         assert!(self.sql(sql).await > 0, "{sql}");
     }
 }
