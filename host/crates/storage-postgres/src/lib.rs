@@ -54,6 +54,8 @@ mod testing;
 mod text;
 mod tokens;
 mod transaction;
+#[cfg(test)]
+mod upgrade;
 mod work;
 mod workers;
 

@@ -13,7 +13,7 @@ const OPERATION: &str = "migrate the schema";
 const LOCK: i64 = 0x006d_6967_7261_7465;
 
 /// Version n is the n-th entry, a list of scripts run in order.
-const MIGRATIONS: &[&[&str]] = &[&[
+pub(crate) const MIGRATIONS: &[&[&str]] = &[&[
     include_str!("../migrations/0001_directory.sql"),
     include_str!("../migrations/0001_queue.sql"),
 ]];

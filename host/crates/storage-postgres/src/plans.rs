@@ -5,12 +5,11 @@
 //! statistics of a real one the planner's choice says what the indexes are worth, and it is free to choose otherwise.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use serde_json::Value;
 use tokio_postgres::types::Type;
 
-use crate::testing::{new_database, parse, runtime};
+use crate::testing::{new_database, parse, runtime, statements};
 use crate::{PostgresStorage, damage, tenant_deletion};
 
 /// Rows of each table, in tenants of 50.
@@ -179,42 +178,5 @@ fn look(node: &Value, limited: bool, partial: &HashSet<String>, looks: &mut Vec<
     };
     for child in node["Plans"].as_array().into_iter().flatten() {
         look(child, limited, partial, looks);
-    }
-}
-
-/// Every literal of the crate's sources that is a statement.
-fn statements() -> Vec<String> {
-    let mut sources = Vec::new();
-    collect(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
-        &mut sources,
-    );
-    let mut statements = Vec::new();
-    for source in &sources {
-        // What tests say is not what runs.
-        let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
-        for start in source.match_indices('"').map(|(place, _)| place + 1) {
-            let literal = source[start..].split('"').next().unwrap();
-            let verbs = ["SELECT ", "UPDATE ", "DELETE ", "INSERT ", "WITH "];
-            if verbs.iter().any(|verb| literal.starts_with(verb)) {
-                statements.push(literal.to_owned());
-            }
-        }
-    }
-    statements
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test of its own sources")]
-fn collect(folder: &Path, sources: &mut Vec<String>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, sources);
-        } else if !["plans.rs", "testing.rs", "tests.rs"]
-            .iter()
-            .any(|test| path.ends_with(test))
-        {
-            sources.push(std::fs::read_to_string(path).unwrap());
-        }
     }
 }

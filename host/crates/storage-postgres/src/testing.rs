@@ -1,5 +1,6 @@
-//! For tests that look inside: a new database each, with the schema in it.
+//! For tests that look inside: a new database each, with the schema in it, and what this crate says to it.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use greenroom_storage::conformance::TestClock;
@@ -46,4 +47,41 @@ pub(crate) fn parse(url: &str) -> DatabaseUrl {
 
 pub(crate) fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Every literal of the crate's sources that is a statement.
+pub(crate) fn statements() -> Vec<String> {
+    let mut sources = Vec::new();
+    collect(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut sources,
+    );
+    let mut statements = Vec::new();
+    for source in &sources {
+        // What tests say is not what runs.
+        let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for start in source.match_indices('"').map(|(place, _)| place + 1) {
+            let literal = source[start..].split('"').next().unwrap();
+            let verbs = ["SELECT ", "UPDATE ", "DELETE ", "INSERT ", "WITH "];
+            if verbs.iter().any(|verb| literal.starts_with(verb)) {
+                statements.push(literal.to_owned());
+            }
+        }
+    }
+    statements
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test of its own sources")]
+fn collect(folder: &Path, sources: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, sources);
+        } else if !["plans.rs", "testing.rs", "tests.rs", "upgrade.rs"]
+            .iter()
+            .any(|test| path.ends_with(test))
+        {
+            sources.push(std::fs::read_to_string(path).unwrap());
+        }
+    }
 }
