@@ -19,6 +19,7 @@ mod error;
 mod etag;
 mod extract;
 mod faults;
+mod guesses;
 mod head_guard;
 mod index;
 mod leftover;
@@ -50,6 +51,7 @@ mod tenant_routes;
 mod tests;
 mod token;
 mod upload;
+mod usage;
 mod validation;
 mod validators;
 

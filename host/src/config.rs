@@ -7,10 +7,11 @@ mod environment;
 mod file;
 mod flags;
 mod host_flags;
-mod quotas;
 mod secret;
 mod settings;
 mod tenant;
+
+pub use greenroom_storage::Quotas;
 
 pub use environment::{
     UnknownVariable, VARIABLES, database_url, in_github_actions, log_filter, plain_terminal,
@@ -19,7 +20,6 @@ pub use environment::{
 pub use file::ConfigFileError;
 pub use flags::{ServeFlags, WorkerFlags};
 pub use host_flags::HostFlags;
-pub use quotas::Quotas;
 pub use secret::Secret;
 pub use settings::{Config, ConfigError};
 pub use tenant::{ConfigLocation, IntegrationHost, TenantSection};

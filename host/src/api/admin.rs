@@ -1,8 +1,9 @@
-//! Tenants, tokens and the audit log, below `/admin` (DESIGN §4).
+//! Tenants, their quotas, tokens and the audit log, below `/admin` (DESIGN §4).
 //!
 //! The operator's, but for a tenant's own tokens, which its admins make and revoke too.
 
 mod audit;
+mod quotas;
 mod tenants;
 mod tokens;
 
@@ -34,6 +35,23 @@ fn tenant_routes() -> Routes {
             tenants::delete_tenant,
             Doc::new("Deletes a tenant with everything in it.")
                 .empty(204, "It is gone.")
+                .missing("No tenant of that name."),
+        )
+        .get(
+            "/{tenant}/quotas",
+            quotas::find_quotas,
+            Doc::new("The quotas that are set for a tenant.")
+                .json(200, "QuotaOverrides", "What is not there is the configuration's.")
+                .missing("No tenant of that name."),
+        )
+        .put(
+            "/{tenant}/quotas",
+            quotas::update_quotas,
+            Doc::new("Replaces the quotas that are set for a tenant.")
+                .details("They hold in every process from its next transaction on. Zero means none; lowered below what is there, \
+                          nothing is deleted and what would be new is refused.")
+                .body(Content::Json("QuotaOverrides"))
+                .json(200, "QuotaOverrides", "As they are set now.")
                 .missing("No tenant of that name."),
         )
 }

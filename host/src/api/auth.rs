@@ -19,6 +19,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::error::ApiError;
 use super::extract::{is_escaped, not_decoded};
+use super::guesses::Address;
 use super::state::ApiState;
 use super::token;
 
@@ -32,6 +33,8 @@ pub(crate) struct Directory {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
     tokens: Mutex<HashMap<String, (Token, Instant)>>,
+    /// Ids that no token has, so that asking for one twice costs what asking for a token does (i07).
+    unknown: Mutex<HashMap<String, ((), Instant)>>,
     tenants: Mutex<HashMap<TenantName, (TenantId, Instant)>>,
 }
 
@@ -41,6 +44,7 @@ impl Directory {
             storage,
             clock,
             tokens: Mutex::default(),
+            unknown: Mutex::default(),
             tenants: Mutex::default(),
         }
     }
@@ -49,9 +53,13 @@ impl Directory {
         if let Some(token) = recall(&self.tokens, id, believed) {
             return Ok(Some(token));
         }
+        if recall(&self.unknown, id, believed).is_some() {
+            return Ok(None);
+        }
         let token = self.storage.find_token(id).await?;
-        if let Some(token) = &token {
-            remember(&self.tokens, id.to_owned(), token.clone());
+        match &token {
+            Some(token) => remember(&self.tokens, id.to_owned(), token.clone()),
+            None => remember(&self.unknown, id.to_owned(), ()),
         }
         Ok(token)
     }
@@ -68,8 +76,10 @@ impl Directory {
     }
 
     fn holds(&self, token: &Token) -> bool {
-        let expired = token.expires_at.is_some_and(|at| at <= self.clock.now());
-        !expired && token.revoked_at.is_none()
+        let now = self.clock.now();
+        let early = token.not_before.is_some_and(|at| at > now);
+        let expired = token.expires_at.is_some_and(|at| at <= now);
+        !early && !expired && token.revoked_at.is_none()
     }
 
     /// The id of the tenant of that name.
@@ -94,6 +104,10 @@ impl Directory {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+        self.unknown
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
         self.tenants
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -107,6 +121,10 @@ impl Directory {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|_, (_, since)| fresh(since));
+        self.unknown
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|_, ((), since)| fresh(since));
         self.tenants
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -196,14 +214,20 @@ fn illegal() -> ApiError {
 /// Whoever bears this token.
 async fn bearer(state: &ApiState, credential: &str, remote: String) -> Result<Actor, ApiError> {
     let (id, secret) = token::parse(credential).ok_or_else(illegal)?;
+    let (guesses, clock, address) = (&state.guesses, &*state.clock, Address::of(&remote));
+    guesses.may_try(id, address, clock)?;
     let found = state.directory.token(id, BELIEVED).await?;
     // An unknown id costs what a wrong secret costs (i07).
     let expected = found.as_ref().map_or([0; 32], |token| token.secret_hash);
     let equal: bool = token::hash(secret).ct_eq(&expected).into();
-    let token = found.filter(|_| equal).ok_or_else(illegal)?;
+    let Some(token) = found.filter(|_| equal) else {
+        guesses.wrong(id, address, clock)?;
+        return Err(illegal());
+    };
     if !state.directory.holds(&token) {
         return Err(illegal());
     }
+    guesses.good(id, address, clock);
     Ok(Actor {
         token_id: token.id,
         remote,

@@ -6,7 +6,7 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 use greenroom_model::ProcessorName;
-use greenroom_storage::{MutationKind, MutationOutcome};
+use greenroom_storage::{MutationKind, MutationOutcome, Refusal};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
@@ -92,6 +92,9 @@ pub(super) async fn apply_mutation(
     }
     let tenant = access.tenant;
     let outcome = applied(&state, access, turn, staging, source_key).await?;
+    if let Some(refusal) = &outcome.refused {
+        return Err(no_room(refusal));
+    }
     let body = json!({
         "added": outcome.added,
         "updated": outcome.updated,
@@ -146,6 +149,19 @@ async fn apply(
     );
     deed.record(state).await?;
     Ok(outcome)
+}
+
+/// What new entities without room are answered with.
+fn no_room(refusal: &Refusal) -> ApiError {
+    let message = match refusal {
+        Refusal::Whole(over) => format!("{over}. Nothing was changed"),
+        Refusal::Partly(over) => {
+            format!(
+                "{over}. The rest of the mutation was applied; send it again when there is room"
+            )
+        }
+    };
+    ApiError::conflict(message)
 }
 
 fn guard_shrinking(had: u64, has: u64) -> Result<(), ApiError> {

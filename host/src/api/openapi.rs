@@ -233,6 +233,10 @@ pub(super) fn answers(operation: &Operation) -> Vec<Answer> {
             "A parameter, a header or the body is not as described.",
         );
         shared(401, "No token, or one that is not valid.");
+        shared(
+            429,
+            "Too many wrong tokens from this address; try again after `Retry-After`.",
+        );
         shared(403, "The token lacks the scope, or is not for this tenant.");
         if operation.path.contains("{tenant}") {
             shared(404, "No such tenant; said to operators only.");

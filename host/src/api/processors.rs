@@ -6,7 +6,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use greenroom_model::ProcessorName;
-use greenroom_storage::Processor;
+use greenroom_storage::{CreatedProcessor, Processor};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -102,15 +102,19 @@ pub(super) async fn create_processor(
             "`{name}` is the name of a bundled processor; choose another, or set that one up with PUT …/processors/{name}/settings"
         )));
     }
-    let quota = &state.quotas.call_limits;
-    let settings = body.map(|body| settings_of(body, quota)).transpose()?;
+    let quota = state.storage.quotas(access.tenant).await?.call_limits;
+    let settings = body.map(|body| settings_of(body, &quota)).transpose()?;
     let known = state.storage.find_processor(access.tenant, &name).await?;
     let status = match &known {
         Some(_) => StatusCode::OK,
         None if if_match != IfMatch::Absent => return Err(no_processor(&name)),
         None => StatusCode::CREATED,
     };
-    let mut processor = state.storage.create_processor(access.tenant, &name).await?;
+    let created = state.storage.create_processor(access.tenant, &name).await?;
+    let mut processor = match created {
+        CreatedProcessor::There(processor) => processor,
+        CreatedProcessor::OverQuota(over) => return Err(ApiError::conflict(over.to_string())),
+    };
     let before = processor.settings.clone();
     if let Some(settings) = settings {
         let version = put(&state, access.tenant, &processor, &settings, &if_match).await?;

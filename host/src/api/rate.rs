@@ -31,6 +31,11 @@ impl Limited {
     }
 }
 
+/// Milliseconds in which a bucket of `per_minute` wins one; zero where that is no limit.
+fn one_of(per_minute: u64) -> i64 {
+    i64::try_from(per_minute.max(1)).map_or(0, |number| MINUTE_MS / number)
+}
+
 /// The buckets of all tenants.
 #[derive(Default)]
 pub(crate) struct Rates {
@@ -44,13 +49,13 @@ impl Rates {
         &self,
         tenant: TenantId,
         what: Limited,
-        per_minute: u32,
+        per_minute: u64,
         clock: &dyn Clock,
     ) -> Result<(), ApiError> {
         let now = clock.now().0;
         let mut buckets = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         buckets.retain(|_, full_at| *full_at > now);
-        let one = MINUTE_MS / i64::from(per_minute.max(1));
+        let one = one_of(per_minute);
         let full_at = buckets.get(&(tenant, what)).copied().unwrap_or(now) + one;
         let most = if per_minute == 0 { 0 } else { MINUTE_MS };
         let wait = full_at - now - most;
@@ -64,6 +69,21 @@ impl Rates {
         }
         buckets.insert((tenant, what), full_at);
         Ok(())
+    }
+
+    /// How much of a tenant's bucket of `per_minute` is used now.
+    pub(crate) fn used(
+        &self,
+        tenant: TenantId,
+        what: Limited,
+        per_minute: u64,
+        clock: &dyn Clock,
+    ) -> u64 {
+        let now = clock.now().0;
+        let buckets = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let full_at = buckets.get(&(tenant, what)).copied().unwrap_or(now);
+        let one = one_of(per_minute).max(1);
+        u64::try_from((full_at - now + one - 1) / one).unwrap_or(0)
     }
 }
 
@@ -90,6 +110,10 @@ mod tests {
             1,
             "full ones are forgotten"
         );
+        let used = |tenant| rates.used(TenantId(tenant), Limited::Uploads, 60, &clock);
+        assert_eq!((used(1), used(2)), (60, 0));
+        let most = rates.take(TenantId(4), Limited::Uploads, u64::MAX, &clock);
+        assert!(most.is_ok(), "the largest number is no limit");
         let none = rates.take(TenantId(3), Limited::Uploads, 0, &clock);
         assert!(none.is_err(), "0 means none");
     }

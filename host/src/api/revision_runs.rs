@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use greenroom_model::location::{origin_location, own_location};
 use greenroom_model::{Entity, EntityRef, annotations};
-use greenroom_storage::{Processor, Revision, RunKind};
+use greenroom_storage::{Processor, Quotas, Revision, RunKind};
 use serde_json::{Map, Value, json};
 
 use super::auth::{Access, Deploy};
@@ -61,7 +61,8 @@ pub(super) async fn create_dry_run(
         }
     }
     let config = body.get("config");
-    check_runnable(&state, &processor, &revision, config)?;
+    let quotas = state.storage.quotas(access.tenant).await?;
+    check_runnable(&quotas, &processor, &revision, config)?;
     if let Some(config) = config {
         request["config"] = config.clone();
     }
@@ -96,7 +97,8 @@ pub(super) async fn create_preview(
     let processor = processor(&state, access.tenant, &name).await?;
     let revision = revision(&state, access.tenant, &name, number).await?;
     ready(&revision)?;
-    check_runnable(&state, &processor, &revision, None)?;
+    let quotas = state.storage.quotas(access.tenant).await?;
+    check_runnable(&quotas, &processor, &revision, None)?;
     let request = json!({"processor": name, "revision": revision.number, "entities": entities});
     let kind = RunKind::PreviewRevision;
     runs::answer_or_accept(&state, access.tenant, kind, &request, patience).await
@@ -104,14 +106,14 @@ pub(super) async fn create_preview(
 
 /// Checks the configuration that a run would use: a given one is the client's mistake, a stored one a conflict.
 fn check_runnable(
-    state: &ApiState,
+    quotas: &Quotas,
     processor: &Processor,
     revision: &Revision,
     given: Option<&Value>,
 ) -> Result<(), ApiError> {
     match given {
         Some(given) => {
-            let limits = limits_of(&processor.settings, &state.quotas.call_limits);
+            let limits = limits_of(&processor.settings, &quotas.call_limits);
             check_config_size(given, &limits)?;
             check_config(revision, Some(given))
                 .map_err(|wrong| ApiError::input(format!("request/body/{wrong}")))

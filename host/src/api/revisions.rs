@@ -4,7 +4,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use greenroom_model::{ProcessorName, TenantId};
-use greenroom_storage::{Blob, BlobKind, Processor, Revision, RevisionDeleted, RevisionState};
+use greenroom_storage::{
+    Blob, BlobKind, Processor, Quotas, Revision, RevisionDeleted, RevisionState,
+};
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -261,7 +263,8 @@ pub(super) async fn activate_revision(
     let before = processor(&state, access.tenant, &name).await?;
     let revision = revision(&state, access.tenant, &name, number).await?;
     ready(&revision)?;
-    let config = new_config(&state, &before, &body)?;
+    let quotas = state.storage.quotas(access.tenant).await?;
+    let config = new_config(&quotas, &before, &body)?;
     activate(
         &state,
         &access,
@@ -284,7 +287,8 @@ pub(super) async fn roll_back_revision(
     params.only(&[])?;
     let name = named(&path.name)?;
     let before = processor(&state, access.tenant, &name).await?;
-    let config = new_config(&state, &before, &body.unwrap_or_default())?;
+    let quotas = state.storage.quotas(access.tenant).await?;
+    let config = new_config(&quotas, &before, &body.unwrap_or_default())?;
     let target = state
         .storage
         .find_roll_back_target(access.tenant, &name)
@@ -304,17 +308,14 @@ pub(super) async fn roll_back_revision(
 }
 
 fn new_config(
-    state: &ApiState,
+    quotas: &Quotas,
     before: &Processor,
     body: &Map<String, Value>,
 ) -> Result<Option<Value>, ApiError> {
     let Some(config) = body.get("config") else {
         return Ok(None);
     };
-    check_config_size(
-        config,
-        &limits_of(&before.settings, &state.quotas.call_limits),
-    )?;
+    check_config_size(config, &limits_of(&before.settings, &quotas.call_limits))?;
     Ok(Some(config.clone()))
 }
 
@@ -333,7 +334,8 @@ async fn activate(
         None => check_config(revision, before.settings.config.as_ref())
             .map_err(|wrong| unfit_config(name, number, &wrong))?,
     }
-    let (per_minute, clock) = (state.quotas.activations_per_minute, &*state.clock);
+    let quotas = state.storage.quotas(access.tenant).await?;
+    let (per_minute, clock) = (quotas.activations_per_minute, &*state.clock);
     state
         .rates
         .take(access.tenant, Limited::Activations, per_minute, clock)?;

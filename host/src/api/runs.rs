@@ -61,12 +61,12 @@ pub(crate) async fn start(
 
 /// Whether one more upload may wait to be inspected.
 pub(crate) async fn room_to_inspect(state: &ApiState, tenant: TenantId) -> Result<(), ApiError> {
-    let most = state.quotas.waiting_uploads;
+    let most = state.storage.quotas(tenant).await?.waiting_uploads;
     let open = state
         .storage
         .open_runs(tenant, RunKind::InspectRevision)
         .await?;
-    if open < u64::from(most) {
+    if open < most {
         return Ok(());
     }
     let message = format!(

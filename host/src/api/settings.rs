@@ -64,7 +64,8 @@ pub(super) async fn update_processor_settings(
         let body = body.unwrap_or_default();
         return bundled::update(&state, &access, listing, &if_match, body).await;
     }
-    let settings = settings_of(body.unwrap_or_default(), &state.quotas.call_limits)?;
+    let quota = state.storage.quotas(access.tenant).await?.call_limits;
+    let settings = settings_of(body.unwrap_or_default(), &quota)?;
     let before = state
         .storage
         .find_processor(access.tenant, &name)

@@ -11,12 +11,12 @@ use greenroom_storage::Storage;
 use super::auth::Directory;
 use super::bundled::BundledListing;
 use super::changes::{LogWatch, StreamPlaces};
+use super::guesses::Guesses;
 use super::index::IndexSet;
 use super::metrics::ApiMetrics;
 use super::mutation_turns::MutationTurns;
 use super::probes::StorageWatch;
 use super::rate::Rates;
-use crate::config::Quotas;
 use crate::lifecycle::Lifecycle;
 use crate::supervisor::{Supervisor, Wakes};
 
@@ -35,8 +35,6 @@ pub struct ApiParts {
     pub workers: Option<Arc<Supervisor>>,
     /// The processors that ship with the host.
     pub bundled: Vec<BundledListing>,
-    /// What each tenant may have.
-    pub quotas: Quotas,
 }
 
 /// The shared state; a clone is one reference count.
@@ -50,10 +48,11 @@ pub(crate) struct Shared {
     pub(crate) wakes: Wakes,
     pub(crate) workers: Option<Arc<Supervisor>>,
     pub(crate) bundled: Vec<BundledListing>,
-    pub(crate) quotas: Quotas,
     pub(crate) clock: Arc<dyn Clock>,
     /// How often each tenant did what is limited.
     pub(crate) rates: Rates,
+    /// Wrong tokens.
+    pub(crate) guesses: Guesses,
     pub(crate) indexes: Arc<IndexSet>,
     pub(crate) directory: Directory,
     pub(crate) metrics: Arc<ApiMetrics>,
@@ -82,9 +81,9 @@ impl ApiState {
         let log_watch = LogWatch::new(Arc::clone(&parts.storage));
         Self(Arc::new(Shared {
             directory: Directory::new(Arc::clone(&parts.storage), Arc::clone(&parts.clock)),
-            quotas: parts.quotas,
             clock: parts.clock,
             rates: Rates::default(),
+            guesses: Guesses::default(),
             storage: parts.storage,
             lifecycle: parts.lifecycle,
             wakes: parts.wakes,

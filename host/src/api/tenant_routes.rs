@@ -4,7 +4,7 @@ use super::operation_doc::{Content, Doc, QueryKind};
 use super::routes::Routes;
 use super::{
     activations, faults, mutations, processing, processors, provider_refresh, revision_runs,
-    revisions, runs, settings, upload,
+    revisions, runs, settings, upload, usage,
 };
 
 const NO_PROCESSOR: &str = "No such processor.";
@@ -19,6 +19,19 @@ pub(super) fn routes() -> Routes {
         .and(revision_routes())
         .and(trial_routes())
         .and(fault_routes())
+        .and(usage_routes())
+}
+
+fn usage_routes() -> Routes {
+    Routes::below("/tenants/{tenant}").get(
+        "/usage",
+        usage::show_usage,
+        Doc::new("What the tenant may have, and what it has.").json(
+            200,
+            "Usage",
+            "Each quota with what is used of it; rates with their window.",
+        ),
+    )
 }
 
 fn provider_routes() -> Routes {
@@ -30,7 +43,8 @@ fn provider_routes() -> Routes {
             .query("allow_shrink", QueryKind::Flag, "Lets a full mutation remove more than 30 % and 10 entities.")
             .body(Content::Media("application/x-ndjson"))
             .json(200, "MutationOutcome", "Applied.")
-            .conflict("It would shrink the set too much, or a later mutation has started; nothing was changed.")
+            .conflict("It would shrink the set too much, its new entities have no room, or a later mutation has started; nothing was \
+                       changed, unless the message says so.")
             .error(413, "Too large in all, or one line is.");
     Routes::below("/tenants/{tenant}/providers")
         .post("/{name}/mutations", mutations::apply_mutation, mutation)
@@ -118,7 +132,7 @@ fn processor_routes() -> Routes {
             .json(200, "Processor", "It was there.")
             .json(201, "Processor", "It is new.")
             .missing("`If-Match` was sent, and there is no such processor.")
-            .conflict("The name is that of a bundled processor.")
+            .conflict("The name is that of a bundled processor, or the tenant has as many as it may have.")
             .error(412, "The settings were changed meanwhile.")
     };
     Routes::below("/tenants/{tenant}/processors")
@@ -201,6 +215,7 @@ fn revision_routes() -> Routes {
                     "Still `inspecting`; `Location` is the run's address.",
                 )
                 .missing(NO_PROCESSOR)
+                .conflict("The tenant's components have no room for it.")
                 .error(413, "More than 32 MiB.")
                 .error(429, "Too many uploads, or too many that wait to be compiled; try again after `Retry-After`."),
         )

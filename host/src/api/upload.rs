@@ -45,7 +45,8 @@ pub(super) async fn upload_revision(
     let patience = runs::wait_of(&params)?;
     let name = named(&path.name)?;
     let current = processor(&state, access.tenant, &name).await?.current;
-    let (per_minute, clock) = (state.quotas.uploads_per_minute, &*state.clock);
+    let quotas = state.storage.quotas(access.tenant).await?;
+    let (per_minute, clock) = (quotas.uploads_per_minute, &*state.clock);
     state
         .rates
         .take(access.tenant, Limited::Uploads, per_minute, clock)?;
@@ -211,8 +212,10 @@ async fn publish(
     let revision = match added.ok_or_else(|| no_processor(name))? {
         NewRevision::Known(revision) => return Ok((revision, true)),
         NewRevision::Added(revision) => revision,
+        NewRevision::OverQuota(over) => return Err(ApiError::conflict(over.to_string())),
     };
-    let keep = state.quotas.revisions_per_processor;
+    let keep = state.storage.quotas(access.tenant).await?;
+    let keep = keep.revisions_per_processor;
     let dropped = state
         .storage
         .drop_old_revisions(access.tenant, name, keep)

@@ -31,13 +31,15 @@ pub(super) async fn open(
 ) -> anyhow::Result<Arc<dyn Storage>> {
     let Some(url) = &config.database_url else {
         let storage = SqliteStorage::open(&data.database()?, Arc::clone(clock));
-        return Ok(Arc::new(storage.context("open the database")?));
+        let storage = storage.context("open the database")?;
+        return Ok(Arc::new(storage.with_quotas(config.quotas)));
     };
     let mut url: DatabaseUrl = url.reveal().parse().context("read `database_url`")?;
     if let Some(path) = &config.database_ca_file {
         url = trusting(url, path)?;
     }
     let storage = postgres(&url).await.context("open the database")?;
+    let storage = storage.with_quotas(config.quotas);
     let (hints, incoming) = (storage.clone(), Arc::clone(&wakes.incoming));
     let mut stopping = lifecycle.stopping();
     lifecycle.spawn(async move {

@@ -31,6 +31,7 @@ pub(super) async fn ensure(data: &DataDir, storage: &dyn Storage) -> anyhow::Res
         name: "operator".to_owned(),
         secret_hash: Sha256::digest(secret.as_bytes()).into(),
         scopes: vec![Scope::Operator],
+        not_before: None,
         expires_at: None,
     };
     storage

@@ -4,7 +4,10 @@ use anyhow::Context as _;
 use greenroom_model::location::generated;
 use greenroom_model::{LocationRef, TenantName};
 use greenroom_processing::{CatalogSettings, IntegrationSettings, TenantConfig};
-use greenroom_storage::{Mutation, MutationKind, NewTenant, ProvidedEntity, Storage, Tenant};
+use greenroom_storage::{
+    Mutation, MutationKind, NewTenant, ProvidedEntity, Refusal, Storage, Tenant,
+};
+use tracing::warn;
 
 use super::data_dir::random_bytes;
 use crate::config::{Config, TenantSection};
@@ -27,10 +30,13 @@ pub(super) async fn apply(config: &Config, storage: &dyn Storage) -> anyhow::Res
             added: locations(name, section)?,
             removed: Vec::new(),
         };
-        storage
+        let outcome = storage
             .apply_mutation(tenant.id, SOURCE_KEY, mutation)
             .await
             .with_context(|| format!("register the static locations of tenant `{name}`"))?;
+        if let Some(Refusal::Whole(over) | Refusal::Partly(over)) = outcome.refused {
+            warn!(tenant.name = name.as_str(), %over, "static locations are left out");
+        }
     }
     Ok(())
 }

@@ -81,7 +81,6 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         wakes,
         workers: (config.workers > 0).then(|| Arc::clone(&supervisor)),
         bundled: bundled_listings()?,
-        quotas: config.quotas,
     };
     let address = listener.local_addr()?;
     let metrics_address = metrics_listener.local_addr()?;

@@ -72,9 +72,7 @@ pub(super) fn assemble(
         Arc::clone(&clock),
     );
     Ok(WorkerParts {
-        pipelines: Arc::new(
-            Pipelines::new(Arc::clone(&storage), bundle()?).within(config.quotas.call_limits),
-        ),
+        pipelines: Arc::new(Pipelines::new(Arc::clone(&storage), bundle()?)),
         storage,
         orchestrate: Arc::clone(&children) as _,
         describe: children,

@@ -42,10 +42,9 @@ impl CompileQueue {
     /// Takes inspections until the process stops; the one in flight is then given back.
     pub(crate) async fn run(self, mut stopping: Stopping) {
         let mut seen = 0;
-        let quota_ms = u64::from(self.quotas.compile_seconds_per_hour) * 1_000;
         while !stopping.is_stopping() {
             let woken = self.wakes.incoming.notified();
-            let claimed = self.storage.claim_inspection(&self.worker, quota_ms).await;
+            let claimed = self.storage.claim_inspection(&self.worker).await;
             let run = claimed.unwrap_or_else(|error| {
                 warn!(%error, "could not claim an inspection");
                 None

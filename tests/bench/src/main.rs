@@ -7,6 +7,7 @@ mod bare;
 mod bare_imports;
 mod call;
 mod hand_over;
+mod isolation;
 mod measure;
 mod workload;
 
@@ -27,13 +28,16 @@ enum What {
     /// One call of a processor: fresh against reused instance, our path against a bare loop, the hand-over to the sandbox
     /// process, many revisions in turn, and whether anything grows.
     Call(call::Options),
+    /// What a tenant feels of another whose processor burns all of its fuel: the time until one entity is served.
+    Isolation(isolation::Options),
 }
 
 fn main() -> ExitCode {
-    let Arguments {
-        what: What::Call(options),
-    } = Arguments::parse();
-    match call::run(&options) {
+    let measured = match Arguments::parse().what {
+        What::Call(options) => call::run(&options),
+        What::Isolation(options) => isolation::run(&options),
+    };
+    match measured {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(2),
         Err(error) => {

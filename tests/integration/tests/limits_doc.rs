@@ -102,29 +102,39 @@ fn what_the_bundled_readers_have_more_is_told() {
 #[test]
 fn every_quota_has_its_default() {
     let Quotas {
+        entities,
+        processors,
+        component_bytes,
         revisions_per_processor,
         uploads_per_minute,
         activations_per_minute,
         waiting_uploads,
         compile_seconds_per_hour,
         compile_cpu_seconds,
+        thread_share,
+        cpu_seconds_per_minute,
         // Of the other table: what it may be lowered from is the ceiling.
         call_limits,
     } = Quotas::default();
     assert_eq!(call_limits, ENGINE_CEILING);
     let code = [
+        ("entities", entities),
+        ("processors", processors),
+        ("component_bytes", component_bytes),
         ("revisions_per_processor", revisions_per_processor),
         ("uploads_per_minute", uploads_per_minute),
         ("activations_per_minute", activations_per_minute),
         ("waiting_uploads", waiting_uploads),
         ("compile_seconds_per_hour", compile_seconds_per_hour),
-        ("compile_cpu_seconds", compile_cpu_seconds),
+        ("compile_cpu_seconds", u64::from(compile_cpu_seconds)),
+        ("thread_share", thread_share),
+        ("cpu_seconds_per_minute", cpu_seconds_per_minute),
     ];
     let table = &tables_with("quota")[0];
     let rows = table.rows.iter();
     assert_same(
         rows.map(|row| (name(&row[0]), number(table.cell(row, "default")))),
-        &code.map(|(name, value)| (name, u64::from(value))),
+        &code,
     );
 }
 

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use greenroom_model::{Digest, ENGINE_CEILING, Entity, ProcessorName, TenantId};
+use greenroom_model::{Digest, Entity, ProcessorName, TenantId};
 use greenroom_orchestrator::{CallLimits, Descriptor, Pipeline, PipelineProcessor};
 use greenroom_storage::{
     BundledSettings, Processor, Revision, RevisionState, Storage, StoredPipeline,
@@ -109,7 +109,6 @@ impl TenantPipeline {
 pub struct Pipelines {
     storage: Arc<dyn Storage>,
     bundled: Vec<BundledProcessor>,
-    quota: CallLimits,
     cached: Mutex<HashMap<TenantId, Arc<TenantPipeline>>>,
 }
 
@@ -119,15 +118,8 @@ impl Pipelines {
         Self {
             storage,
             bundled,
-            quota: ENGINE_CEILING,
             cached: Mutex::default(),
         }
-    }
-
-    /// The same, with a quota that the limits of tenants' processors do not exceed, whatever is stored of them.
-    #[must_use]
-    pub fn within(self, quota: CallLimits) -> Self {
-        Self { quota, ..self }
     }
 
     /// The tenant's current pipeline.
@@ -146,8 +138,11 @@ impl Pipelines {
         let secret = self.secret(tenant).await?;
         let config = config_of(&settings.json)?;
         let stored = self.storage.pipeline(tenant).await?;
+        // After the pipeline, whose version a change of the quota raises: at worst it is read anew once more.
+        let quota = self.storage.quotas(tenant).await?.call_limits;
         let version = (stored.version, version.1);
-        let pipeline = Arc::new(self.assemble(tenant, secret, config, stored, version)?);
+        let pipeline = self.assemble(tenant, secret, config, stored, &quota, version)?;
+        let pipeline = Arc::new(pipeline);
         self.cached
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -200,7 +195,8 @@ impl Pipelines {
         let secret = self.secret(tenant).await?;
         let config = config_of(&settings.json)?;
         let version = (MADE.fetch_sub(1, Ordering::Relaxed), settings.version);
-        let pipeline = self.assemble(tenant, secret, config, stored, version)?;
+        let quota = self.storage.quotas(tenant).await?.call_limits;
+        let pipeline = self.assemble(tenant, secret, config, stored, &quota, version)?;
         Ok(Some(Arc::new(pipeline)))
     }
 
@@ -223,6 +219,7 @@ impl Pipelines {
         secret: [u8; 32],
         config: TenantConfig,
         stored: StoredPipeline,
+        quota: &CallLimits,
         version: (i64, i64),
     ) -> Result<TenantPipeline, ProcessingError> {
         let mut processors = Vec::new();
@@ -249,7 +246,7 @@ impl Pipelines {
                 true => &mut held,
                 false => &mut processors,
             };
-            place.extend(tenants_own(processor, revision, &self.quota)?);
+            place.extend(tenants_own(processor, revision, quota)?);
         }
         processors.sort_by_key(|processor| processor.descriptor.priority);
         Ok(TenantPipeline {

@@ -15,7 +15,7 @@ pub(crate) mod edges;
 mod write;
 
 use greenroom_model::{EntityRef, TenantId};
-use greenroom_storage::{Child, Lane, StorageError};
+use greenroom_storage::{Child, Lane, OverQuota, StorageError};
 
 use crate::transaction::Transaction;
 use crate::work::Queueing;
@@ -34,6 +34,8 @@ pub(crate) enum Placed {
     Conflict,
     /// It would be new, and its parent is the last of a chain (c19).
     TooFar,
+    /// It would be new, and the tenant has as many as it may have.
+    NoRoom(OverQuota),
 }
 
 /// Who gives entities, and where they are queued.
@@ -87,6 +89,8 @@ pub(crate) struct Applied {
     pub(crate) unchanged: u64,
     /// What another location key owns.
     pub(crate) conflicts: Vec<EntityRef>,
+    /// What found no room: why each did not.
+    pub(crate) left_out: Vec<OverQuota>,
 }
 
 /// Places the entities of one giver and queues them.
@@ -112,6 +116,7 @@ pub(crate) async fn apply(
             Placed::Conflict => applied.conflicts.push(child.entity_ref.clone()),
             // Only parents stand in a chain, and a run tells them itself.
             Placed::TooFar => {}
+            Placed::NoRoom(over) => applied.left_out.push(over),
         }
     }
     Ok(applied)
@@ -129,7 +134,8 @@ pub(crate) async fn place(
     }
     let found = decide::read(tx, tenant, offers).await?;
     let may_grow = chain::may_grow(tx, tenant, &decide::growing(offers, &found)).await?;
-    let decided = decide::decide(offers, found, &may_grow);
+    let mut room = decide::room(tx, tenant, &found).await?;
+    let decided = decide::decide(offers, found, &may_grow, &mut room);
     write::write(tx, tenant, &decided, queueing).await?;
     Ok(decided.placed)
 }

@@ -39,6 +39,7 @@ mod plans;
 mod postgres_storage;
 mod processing_state;
 mod processors;
+mod quotas;
 mod reads;
 mod record;
 mod retention;

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use greenroom_model::location::registered;
 use greenroom_model::{EntityRef, LocationRef, TenantId};
 use greenroom_storage::{
-    AddedLocation, Child, Deleted, Lane, Location, LocationRepository, NewLocation, ProvidedEntity,
-    StorageError, UpdatedLocation,
+    AddedLocation, Child, Deleted, Lane, Location, LocationRepository, NewLocation, OverQuota,
+    ProvidedEntity, StorageError, UpdatedLocation,
 };
 use tokio_postgres::Row;
 
@@ -107,9 +107,16 @@ impl LocationRepository for PostgresStorage {
             tx.roll_back().await?;
             return Ok(AddedLocation::Exists(known));
         }
-        let added = add(&tx, tenant, location).await?;
-        tx.commit().await?;
-        Ok(AddedLocation::Added(added))
+        match add(&tx, tenant, location).await? {
+            Ok(added) => {
+                tx.commit().await?;
+                Ok(AddedLocation::Added(added))
+            }
+            Err(over) => {
+                tx.roll_back().await?;
+                Ok(AddedLocation::OverQuota(over))
+            }
+        }
     }
 
     async fn update_location(
@@ -124,7 +131,9 @@ impl LocationRepository for PostgresStorage {
         let updated = update(&tx, tenant, id, location, entity.into()).await?;
         match updated {
             UpdatedLocation::Updated(_) => tx.commit().await?,
-            UpdatedLocation::Taken | UpdatedLocation::Missing => tx.roll_back().await?,
+            UpdatedLocation::Taken | UpdatedLocation::Missing | UpdatedLocation::OverQuota(_) => {
+                tx.roll_back().await?;
+            }
         }
         Ok(updated)
     }
@@ -166,7 +175,7 @@ async fn add(
     tx: &Transaction,
     tenant: TenantId,
     new: NewLocation,
-) -> Result<Location, StorageError> {
+) -> Result<Result<Location, OverQuota>, StorageError> {
     let location = Location {
         id: new.id,
         location: new.location,
@@ -183,15 +192,19 @@ async fn add(
         ],
     )
     .await?;
-    provide(tx, tenant, new.entity.into()).await?;
-    Ok(location)
+    let provided = provide(tx, tenant, new.entity.into()).await?;
+    Ok(provided.map(|()| location))
 }
 
-/// Gives the entity of a location, in lane *on request*.
-async fn provide(tx: &Transaction, tenant: TenantId, entity: Child) -> Result<(), StorageError> {
+/// Gives the entity of a location, in lane *on request*; why it has no room, if it has none.
+async fn provide(
+    tx: &Transaction,
+    tenant: TenantId,
+    entity: Child,
+) -> Result<Result<(), OverQuota>, StorageError> {
     let giver = Giver::provider(KEY, Lane::OnRequest);
-    children::apply(tx, tenant, giver, &[entity]).await?;
-    Ok(())
+    let mut applied = children::apply(tx, tenant, giver, &[entity]).await?;
+    Ok(applied.left_out.pop().map_or(Ok(()), Err))
 }
 
 async fn update(
@@ -225,7 +238,9 @@ async fn update(
         ],
     )
     .await?;
-    provide(tx, tenant, entity).await?;
+    if let Err(over) = provide(tx, tenant, entity).await? {
+        return Ok(UpdatedLocation::OverQuota(over));
+    }
     Ok(UpdatedLocation::Updated(Location { location, ..known }))
 }
 
@@ -276,5 +291,6 @@ async fn hand_over(
         unprocessed: entity.to_json(),
         location_key: Some(location.location.to_string()),
     };
-    provide(tx, tenant, child).await
+    // Its own place is free where it was gone; who has the quota lowered finds the location without its entity.
+    provide(tx, tenant, child).await.map(|_| ())
 }

@@ -13,10 +13,16 @@ const OPERATION: &str = "migrate the schema";
 const LOCK: i64 = 0x006d_6967_7261_7465;
 
 /// Version n is the n-th entry, a list of scripts run in order.
-pub(crate) const MIGRATIONS: &[&[&str]] = &[&[
-    include_str!("../migrations/0001_directory.sql"),
-    include_str!("../migrations/0001_queue.sql"),
-]];
+pub(crate) const MIGRATIONS: &[&[&str]] = &[
+    &[
+        include_str!("../migrations/0001_directory.sql"),
+        include_str!("../migrations/0001_queue.sql"),
+    ],
+    &[
+        include_str!("../migrations/0002_quotas.sql"),
+        include_str!("../migrations/0002_tokens.sql"),
+    ],
+];
 
 /// The newest version this binary knows.
 const KNOWN: i64 = MIGRATIONS.len() as i64;

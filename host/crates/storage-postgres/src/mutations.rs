@@ -14,13 +14,14 @@ use async_trait::async_trait;
 use greenroom_model::{EntityRef, TenantId};
 use greenroom_storage::{
     Child, Lane, Mutation, MutationId, MutationKind, MutationLine, MutationOutcome,
-    MutationRepository, StorageError, last_of_each,
+    MutationRepository, Refusal, StorageError, last_of_each,
 };
 
 use crate::PostgresStorage;
 use crate::children::edges::{self, Edge, Source};
 use crate::children::{self, Applied, Giver, conflicts};
-use crate::entities::{Pruning, prune_rest};
+use crate::entities::{Pruning, prune_rest, uids_of};
+use crate::quotas;
 use crate::text::Text;
 use crate::transaction::Transaction;
 use crate::work::Queueing;
@@ -46,6 +47,12 @@ impl MutationRepository for PostgresStorage {
         let added = last_of_each(mutation.added);
         let given: HashSet<EntityRef> =
             added.iter().map(|child| child.entity_ref.clone()).collect();
+        if let Some(refusal) = refused(self, tenant, &given).await? {
+            return Ok(MutationOutcome {
+                refused: Some(refusal),
+                ..MutationOutcome::default()
+            });
+        }
         let mut outcome = place_all(self, tenant, source_key, added).await?;
         let mut removed: Vec<EntityRef> = match mutation.kind {
             MutationKind::Delta => mutation.removed,
@@ -125,6 +132,23 @@ impl MutationRepository for PostgresStorage {
     }
 }
 
+/// Why the new ones of these have no room, if they have none.
+async fn refused(
+    storage: &PostgresStorage,
+    tenant: TenantId,
+    given: &HashSet<EntityRef>,
+) -> Result<Option<Refusal>, StorageError> {
+    let tx = storage.snapshot(OPERATION).await?;
+    let standing = quotas::standing(&tx, tenant).await?;
+    let mut over = standing.refuses_entities(given.len() as u64);
+    if over.is_some() {
+        let known = uids_of(&tx, tenant, given).await?.len();
+        over = standing.refuses_entities(given.len().saturating_sub(known) as u64);
+    }
+    tx.commit().await?;
+    Ok(over.map(Refusal::Whole))
+}
+
 async fn place_all(
     storage: &PostgresStorage,
     tenant: TenantId,
@@ -162,6 +186,9 @@ fn add(outcome: &mut MutationOutcome, applied: Applied, named: usize) {
     outcome
         .conflicts
         .extend(applied.conflicts.into_iter().take(left));
+    for over in applied.left_out {
+        outcome.leave_out(over);
+    }
 }
 
 /// The edges from a source to these.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use deadpool_postgres::{Object, Pool, PoolError};
 use greenroom_model::{Clock, Timestamp};
-use greenroom_storage::StorageError;
+use greenroom_storage::{Quotas, StorageError};
 use tokio::sync::Notify;
 
 use crate::connection::{self, DatabaseUrl};
@@ -22,6 +22,7 @@ pub struct PostgresStorage {
     pool: Pool,
     /// A test's clock; `None` for the database's own.
     clock: Option<Arc<dyn Clock>>,
+    quotas: Quotas,
     /// Something was committed, which the others are to be told.
     written: Arc<Notify>,
 }
@@ -55,17 +56,29 @@ impl PostgresStorage {
             url: url.clone(),
             pool: connection::pool(url)?,
             clock,
+            quotas: Quotas::default(),
             written: Arc::default(),
         };
         migrations::migrate(&storage).await?;
         Ok(storage)
     }
 
+    /// The same, with other quotas of tenants for whom nothing is set.
+    #[must_use]
+    pub fn with_quotas(self, quotas: Quotas) -> PostgresStorage {
+        PostgresStorage { quotas, ..self }
+    }
+
+    /// The quotas of tenants for whom nothing is set.
+    pub(crate) fn default_quotas(&self) -> Quotas {
+        self.quotas
+    }
+
     /// Begins a transaction that may write.
     pub(crate) async fn begin(&self, operation: &'static str) -> Result<Transaction, StorageError> {
         let client = self.client(operation).await?;
         let written = Some(Arc::clone(&self.written));
-        Transaction::begin(client, operation, self.clock_now(), written).await
+        Transaction::begin(client, operation, self.clock_now(), self.quotas, written).await
     }
 
     /// Begins a transaction that reads one state of the database, however many statements it makes.
@@ -74,7 +87,7 @@ impl PostgresStorage {
         operation: &'static str,
     ) -> Result<Transaction, StorageError> {
         let client = self.client(operation).await?;
-        Transaction::begin(client, operation, self.clock_now(), None).await
+        Transaction::begin(client, operation, self.clock_now(), self.quotas, None).await
     }
 
     /// A connection, for statements outside a transaction.

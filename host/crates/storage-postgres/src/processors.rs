@@ -9,9 +9,9 @@ mod stored;
 use async_trait::async_trait;
 use greenroom_model::{Digest, ProcessorName, TenantId};
 use greenroom_storage::{
-    BundledSettings, NewRevision, Processor, ProcessorRepository, ProcessorSettings, Revision,
-    RevisionDeleted, RevisionState, SetBundled, SettingsPut, StorageError, StoredPipeline,
-    UploadId,
+    BundledSettings, CreatedProcessor, NewRevision, Processor, ProcessorRepository,
+    ProcessorSettings, Revision, RevisionDeleted, RevisionState, SetBundled, SettingsPut,
+    StorageError, StoredPipeline, UploadId,
 };
 
 use crate::activations;
@@ -19,6 +19,7 @@ use crate::bundled_settings;
 use crate::damage::value;
 use crate::graph;
 use crate::postgres_storage::PostgresStorage;
+use crate::quotas;
 use crate::revisions;
 use crate::text::Text;
 use crate::transaction::Transaction;
@@ -33,14 +34,19 @@ impl ProcessorRepository for PostgresStorage {
         &self,
         tenant: TenantId,
         name: &ProcessorName,
-    ) -> Result<Processor, StorageError> {
+    ) -> Result<CreatedProcessor, StorageError> {
         let tx = self.change(tenant, "create a processor").await?;
-        let processor = match find(&tx, tenant, name).await? {
-            Some(known) => known,
-            None => create(&tx, tenant, name).await?,
-        };
+        if let Some(known) = find(&tx, tenant, name).await? {
+            tx.roll_back().await?;
+            return Ok(CreatedProcessor::There(known));
+        }
+        if let Some(over) = quotas::refuses_processor(&tx, tenant).await? {
+            tx.roll_back().await?;
+            return Ok(CreatedProcessor::OverQuota(over));
+        }
+        let created = create(&tx, tenant, name).await?;
         tx.commit().await?;
-        Ok(processor)
+        Ok(CreatedProcessor::There(created))
     }
 
     async fn list_processors(&self, tenant: TenantId) -> Result<Vec<Processor>, StorageError> {
@@ -116,6 +122,7 @@ impl ProcessorRepository for PostgresStorage {
         let tx = self.change(tenant, "delete a processor").await?;
         let deleted = delete(&tx, tenant, name).await?;
         tx.commit().await?;
+        self.sweep_replaced_blobs().await?;
         Ok(deleted)
     }
 
@@ -151,7 +158,7 @@ impl ProcessorRepository for PostgresStorage {
         &self,
         tenant: TenantId,
         name: &ProcessorName,
-        keep: u32,
+        keep: u64,
     ) -> Result<Vec<u32>, StorageError> {
         let tx = self.change(tenant, "drop old revisions").await?;
         let dropped = revisions::drop_old(&tx, tenant, name, keep).await?;
@@ -254,6 +261,7 @@ impl ProcessorRepository for PostgresStorage {
         let tx = self.change(tenant, "delete a revision").await?;
         let deleted = revisions::delete(&tx, tenant, name, number).await?;
         tx.commit().await?;
+        self.sweep_replaced_blobs().await?;
         Ok(deleted)
     }
 

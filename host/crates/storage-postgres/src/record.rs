@@ -25,7 +25,8 @@ use std::collections::BTreeMap;
 
 use greenroom_model::{EntityRef, EntityUid, TenantId};
 use greenroom_storage::{
-    Claim, FaultRecord, Lane, Recorded, RunRecord, RunResult, StorageError, TracedRead,
+    Claim, FaultRecord, Lane, NO_ROOM_RETRY_MS, OverQuota, Recorded, RunRecord, RunResult,
+    StorageError, TracedRead,
 };
 
 use crate::activations::{ObservedRun, observe};
@@ -47,12 +48,16 @@ const MAX_ROWS: usize = 500;
 const MAX_BYTES: usize = 4 << 20;
 
 /// What came of a run's children.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Placement {
     /// The refs this parent was let in for.
     accepted: Vec<EntityRef>,
     /// The refs that would be new and too far from their origin.
     too_far: Vec<EntityRef>,
+    /// The refs that would be new and found no room,
+    no_room: Vec<EntityRef>,
+    /// and how much of it there is.
+    over: Option<OverQuota>,
 }
 
 impl Placement {
@@ -62,8 +67,17 @@ impl Placement {
                 self.accepted.push(entity_ref.clone());
             }
             Placed::TooFar => self.too_far.push(entity_ref.clone()),
+            Placed::NoRoom(over) => {
+                self.no_room.push(entity_ref.clone());
+                self.over = Some(over);
+            }
             Placed::Conflict => {}
         }
+    }
+
+    /// Whether nothing was refused for a reason that is no part of a memo.
+    fn is_whole(&self) -> bool {
+        self.too_far.is_empty() && self.no_room.is_empty()
     }
 }
 
@@ -178,13 +192,7 @@ async fn batch(
         if job.placed.is_none() {
             to_place.push(runs.len());
         }
-        let placed = job
-            .placed
-            .as_ref()
-            .map_or_else(Placement::default, |ahead| Placement {
-                accepted: ahead.accepted.clone(),
-                too_far: ahead.too_far.clone(),
-            });
+        let placed = job.placed.clone().unwrap_or_default();
         runs.push(Run {
             record: &job.record,
             target,
@@ -230,7 +238,7 @@ async fn apply(
     queueing.write(tx, tenant).await?;
     let finished: Vec<(EntityUid, Finish)> = runs
         .iter()
-        .map(|run| (run.uid().clone(), finished(run)))
+        .map(|run| (run.uid().clone(), finished(tx, run)))
         .collect();
     finish(tx, tenant, &finished).await?;
     let mut account = Account::default();
@@ -251,9 +259,13 @@ fn trace(record: &RunRecord) -> Option<&[TracedRead]> {
 }
 
 /// What becomes of a run's item.
-fn finished(run: &Run<'_>) -> Finish {
+fn finished(tx: &Transaction, run: &Run<'_>) -> Finish {
     let due = match &run.record.result {
-        RunResult::Succeeded(success) => success.due.map(|due| (Lane::Changed, due)),
+        RunResult::Succeeded(success) => {
+            let retry = run.placed.over.map(|_| tx.now().plus_ms(NO_ROOM_RETRY_MS));
+            let due = success.due.into_iter().chain(retry).min();
+            due.map(|due| (Lane::Changed, due))
+        }
         RunResult::Skipped { due } => due.map(|due| (Lane::Changed, due)),
         // A retry leaves the quick lanes to what is tried for the first time.
         RunResult::Rejected(failure) => failure

@@ -2,7 +2,8 @@
 
 use greenroom_model::{Digest, ProcessorName, TenantId};
 use greenroom_storage::{
-    Blob, BlobKind, NewRevision, Revision, RevisionDeleted, RevisionState, StorageError, UploadId,
+    Blob, BlobKind, NewRevision, OverQuota, Revision, RevisionDeleted, RevisionState, StorageError,
+    UploadId,
 };
 use tokio_postgres::Row;
 
@@ -11,6 +12,7 @@ use crate::damage::{
     digest as stored_digest, json, optional_timestamp, optional_unsigned32, stored, text,
     timestamp, to_json, unsigned, unsigned32,
 };
+use crate::quotas;
 use crate::text::{Text, texts};
 use crate::transaction::Transaction;
 
@@ -70,6 +72,10 @@ pub(crate) async fn publish(
     digest: &Digest,
     bytes: u64,
 ) -> Result<Option<NewRevision>, StorageError> {
+    if let Some(over) = refused(tx, tenant, name, digest, bytes).await? {
+        blobs::drop_upload(tx, tenant, upload).await?;
+        return Ok(Some(NewRevision::OverQuota(over)));
+    }
     let added = add(tx, tenant, name, digest, bytes).await?;
     let stores = match &added {
         Some(NewRevision::Added(_)) => true,
@@ -77,7 +83,7 @@ pub(crate) async fn publish(
         Some(NewRevision::Known(known)) => {
             known.state == RevisionState::Inspecting || known.state.is_damaged()
         }
-        None => false,
+        Some(NewRevision::OverQuota(_)) | None => false,
     };
     if !stores {
         blobs::drop_upload(tx, tenant, upload).await?;
@@ -98,8 +104,39 @@ pub(crate) async fn publish(
     }
 }
 
+/// Why the bytes of a revision have no room, if they are new and have none.
+async fn refused(
+    tx: &Transaction,
+    tenant: TenantId,
+    name: &ProcessorName,
+    digest: &Digest,
+    bytes: u64,
+) -> Result<Option<OverQuota>, StorageError> {
+    if find_by_digest(tx, tenant, name, digest).await?.is_some()
+        || is_stored(tx, tenant, digest).await?
+    {
+        return Ok(None);
+    }
+    quotas::refuses_component(tx, tenant, bytes).await
+}
+
+/// Whether the tenant has these bytes already.
+async fn is_stored(
+    tx: &Transaction,
+    tenant: TenantId,
+    digest: &Digest,
+) -> Result<bool, StorageError> {
+    let found = tx
+        .rows(
+            "SELECT 1 FROM blobs WHERE tenant_id = $1 AND digest = $2 AND engine = ''",
+            &[&tenant.0, &digest.as_bytes().as_slice()],
+        )
+        .await?;
+    Ok(!found.is_empty())
+}
+
 /// Newest first.
-async fn list(
+pub(crate) async fn list(
     tx: &Transaction,
     tenant: TenantId,
     name: &ProcessorName,
@@ -159,7 +196,7 @@ pub(crate) async fn drop_old(
     tx: &Transaction,
     tenant: TenantId,
     name: &ProcessorName,
-    keep: u32,
+    keep: u64,
 ) -> Result<Vec<u32>, StorageError> {
     let needed = Needed::of(tx, tenant, name).await?;
     let revisions = list(tx, tenant, name).await?;
@@ -344,7 +381,7 @@ impl Needed {
     }
 }
 
-/// Deletes a revision that nothing needs. Its blobs may be another's too: the sweep removes those that no revision names.
+/// Deletes a revision that nothing needs, with its blobs unless they are another's too.
 pub(crate) async fn delete(
     tx: &Transaction,
     tenant: TenantId,
@@ -354,16 +391,16 @@ pub(crate) async fn delete(
     if let Some(why) = Needed::of(tx, tenant, name).await?.why(number) {
         return Ok(why);
     }
-    let deleted = tx
-        .run(
-            "DELETE FROM processor_revisions WHERE tenant_id = $1 AND processor = $2 AND number = $3",
-            &[&tenant.0, &Text(name.as_str()), &i64::from(number)],
-        )
-        .await?;
-    Ok(match deleted {
-        0 => RevisionDeleted::NotFound,
-        _ => RevisionDeleted::Deleted,
-    })
+    let Some(revision) = find(tx, tenant, name, number).await? else {
+        return Ok(RevisionDeleted::NotFound);
+    };
+    tx.run(
+        "DELETE FROM processor_revisions WHERE tenant_id = $1 AND processor = $2 AND number = $3",
+        &[&tenant.0, &Text(name.as_str()), &i64::from(number)],
+    )
+    .await?;
+    blobs::drop_unnamed(tx, tenant, &[&revision.digest]).await?;
+    Ok(RevisionDeleted::Deleted)
 }
 
 async fn find_by_digest(

@@ -73,11 +73,7 @@ impl RunQueue for PostgresStorage {
         Ok(runs)
     }
 
-    async fn claim_inspection(
-        &self,
-        worker: &WorkerId,
-        quota_ms: u64,
-    ) -> Result<Option<Run>, StorageError> {
+    async fn claim_inspection(&self, worker: &WorkerId) -> Result<Option<Run>, StorageError> {
         const OPERATION: &str = "claim an inspection";
         let any = self
             .read_all(
@@ -92,7 +88,7 @@ impl RunQueue for PostgresStorage {
         }
         let tx = self.begin(OPERATION).await?;
         lock(&tx).await?;
-        let run = inspections::claim(&tx, worker, quota_ms).await?;
+        let run = inspections::claim(&tx, worker).await?;
         tx.commit().await?;
         Ok(run)
     }
@@ -178,7 +174,7 @@ async fn create(tx: &Transaction, tenant: TenantId, run: &NewRun) -> Result<(), 
 }
 
 /// Runs of a kind that are queued or under way.
-async fn unfinished(
+pub(crate) async fn unfinished(
     tx: &Transaction,
     tenant: TenantId,
     kind: RunKind,
@@ -262,7 +258,7 @@ mod tests {
                 created.await.unwrap();
             }
             let worker = alive(storage, "w").await;
-            let claim = || storage.claim_inspection(&worker, 60_000);
+            let claim = || storage.claim_inspection(&worker);
             let claimed = tokio::join!(claim(), claim(), claim());
             let claimed: [Result<Option<Run>, _>; 3] = claimed.into();
             let claimed = claimed.into_iter().filter_map(Result::unwrap);

@@ -15,8 +15,8 @@ impl TokenRepository for PostgresStorage {
         let tx = self.begin("create a token").await?;
         let scopes = to_json(tx.operation(), &token.scopes)?;
         tx.run(
-            "INSERT INTO tokens (token_id, tenant_id, name, secret_hash, scopes, created_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO tokens (token_id, tenant_id, name, secret_hash, scopes, created_at, expires_at, not_before)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             &[
                 &Text(&token.id),
                 &token.tenant.map(|tenant| tenant.0),
@@ -25,6 +25,7 @@ impl TokenRepository for PostgresStorage {
                 &Text(&scopes),
                 &tx.now_ms(),
                 &token.expires_at.map(|at| at.0),
+                &token.not_before.map(|at| at.0),
             ],
         )
         .await?;
@@ -37,6 +38,7 @@ impl TokenRepository for PostgresStorage {
             secret_hash: token.secret_hash,
             scopes: token.scopes,
             created_at,
+            not_before: token.not_before,
             expires_at: token.expires_at,
             revoked_at: None,
         })
@@ -45,7 +47,7 @@ impl TokenRepository for PostgresStorage {
     async fn find_token(&self, id: &str) -> Result<Option<Token>, StorageError> {
         self.read_one(
             "find a token",
-            "SELECT token_id, tenant_id, name, secret_hash, scopes, created_at, expires_at, revoked_at
+            "SELECT token_id, tenant_id, name, secret_hash, scopes, created_at, expires_at, revoked_at, not_before
              FROM tokens WHERE token_id = $1",
             &[&Text(id)],
             read_token,
@@ -60,7 +62,7 @@ impl TokenRepository for PostgresStorage {
             Some(tenant) => {
                 self.read_all(
                     OPERATION,
-                    "SELECT token_id, tenant_id, name, secret_hash, scopes, created_at, expires_at, revoked_at
+                    "SELECT token_id, tenant_id, name, secret_hash, scopes, created_at, expires_at, revoked_at, not_before
                      FROM tokens WHERE tenant_id = $1 ORDER BY created_at DESC, token_id",
                     &[&tenant.0],
                     read_token,
@@ -70,7 +72,7 @@ impl TokenRepository for PostgresStorage {
             None => {
                 self.read_all(
                     OPERATION,
-                    "SELECT token_id, tenant_id, name, secret_hash, scopes, created_at, expires_at, revoked_at
+                    "SELECT token_id, tenant_id, name, secret_hash, scopes, created_at, expires_at, revoked_at, not_before
                      FROM tokens WHERE tenant_id IS NULL ORDER BY created_at DESC, token_id",
                     &[],
                     read_token,
@@ -104,5 +106,6 @@ fn read_token(row: &Row) -> Result<Token, StorageError> {
         created_at: timestamp(row, 5, "tokens.created_at")?,
         expires_at: optional_timestamp(row, 6, "tokens.expires_at")?,
         revoked_at: optional_timestamp(row, 7, "tokens.revoked_at")?,
+        not_before: optional_timestamp(row, 8, "tokens.not_before")?,
     })
 }

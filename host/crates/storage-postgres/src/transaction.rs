@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use deadpool_postgres::Object;
 use greenroom_model::Timestamp;
-use greenroom_storage::StorageError;
+use greenroom_storage::{Quotas, StorageError};
 use tokio::sync::Notify;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -30,23 +30,26 @@ pub(crate) struct Transaction {
     client: Option<Object>,
     operation: &'static str,
     now: Timestamp,
+    quotas: Quotas,
     /// Told of its commit; `None` for one that only reads.
     written: Option<Arc<Notify>>,
 }
 
 impl Transaction {
-    /// Begins; `now` is the storage's time where it is not the database's. Without `written` it reads one state of the
-    /// database and cannot write.
+    /// Begins; `now` is the storage's time where it is not the database's, `quotas` are those of tenants for whom nothing is set.
+    /// Without `written` it reads one state of the database and cannot write.
     pub(crate) async fn begin(
         client: Object,
         operation: &'static str,
         now: Option<Timestamp>,
+        quotas: Quotas,
         written: Option<Arc<Notify>>,
     ) -> Result<Transaction, StorageError> {
         let mut tx = Transaction {
             client: Some(client),
             operation,
             now: now.unwrap_or(Timestamp(0)),
+            quotas,
             written,
         };
         let client = tx.client()?;
@@ -86,6 +89,11 @@ impl Transaction {
     /// [`Transaction::now`] as stored: milliseconds since the Unix epoch.
     pub(crate) fn now_ms(&self) -> i64 {
         self.now.0
+    }
+
+    /// The quotas of tenants for whom nothing is set.
+    pub(crate) fn default_quotas(&self) -> &Quotas {
+        &self.quotas
     }
 
     /// Runs a statement; answers the number of rows it changed.

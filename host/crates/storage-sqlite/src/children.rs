@@ -9,12 +9,13 @@ pub(crate) mod conflicts;
 pub(crate) mod edges;
 
 use greenroom_model::{EntityUid, TenantId};
-use greenroom_storage::{Child, Lane};
+use greenroom_storage::{Child, Lane, OverQuota};
 use rusqlite::params;
 use uuid::Uuid;
 
 use crate::damage::{uid, value};
 use crate::orphans;
+use crate::quotas;
 use crate::statement;
 use crate::work::enqueue;
 use crate::writer::WriteTx;
@@ -31,6 +32,8 @@ pub(crate) enum Placed {
     Unchanged,
     /// Another location key owns it.
     Conflict,
+    /// It would be new, and the tenant has as many as it may have.
+    NoRoom(OverQuota),
 }
 
 /// Who gives entities, and where they are queued.
@@ -77,7 +80,10 @@ pub(crate) fn place(
         },
     )?;
     let Some(row) = row else {
-        return insert(tx, giver, child);
+        return match quotas::refuses_entity(tx, tenant)? {
+            Some(over) => Ok(Placed::NoRoom(over)),
+            None => insert(tx, giver, child),
+        };
     };
     if !may_write(tx, giver, child, &row)? {
         conflicts::note(tx, giver, child, row.location_key.as_deref())?;

@@ -18,18 +18,14 @@ const GIVEN_UP: &str = r#"{"unavailable":"the upload could not be inspected, thr
 const HOUR_MINUTES: i64 = 60;
 
 /// See [`greenroom_storage::RunQueue::claim_inspection`].
-pub(crate) fn claim(
-    tx: &mut WriteTx<'_>,
-    worker: &WorkerId,
-    quota_ms: u64,
-) -> rusqlite::Result<Option<Run>> {
+pub(crate) fn claim(tx: &mut WriteTx<'_>, worker: &WorkerId) -> rusqlite::Result<Option<Run>> {
     free_dead(tx)?;
     tx.run(
         "UPDATE runs SET state = 'done', result = ?1
          WHERE state = 'queued' AND kind = 'inspect-revision' AND attempts >= ?2",
         params![GIVEN_UP, INSPECTION_ATTEMPTS],
     )?;
-    let Some((tenant, id)) = next(tx, tx.now_ms(), quota_ms)? else {
+    let Some((tenant, id)) = next(tx)? else {
         return Ok(None);
     };
     tx.run(
@@ -57,18 +53,25 @@ pub(crate) fn any(conn: &Connection) -> rusqlite::Result<bool> {
     Ok(any.is_some())
 }
 
-fn next(conn: &Connection, now: i64, quota_ms: u64) -> rusqlite::Result<Option<(TenantId, RunId)>> {
+fn next(tx: &WriteTx<'_>) -> rusqlite::Result<Option<(TenantId, RunId)>> {
+    let now = tx.now_ms();
     statement::one(
-        conn,
+        tx,
         "SELECT r.tenant_id, r.run_id FROM runs r
          LEFT JOIN compile_turns t ON t.tenant_id = r.tenant_id
          WHERE r.state = 'queued' AND r.kind = 'inspect-revision' AND r.not_before <= ?1
            AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.tenant_id = r.tenant_id
                            AND o.state = 'running' AND o.kind = 'inspect-revision')
            AND (SELECT coalesce(sum(c.cpu_ms), 0) FROM compilations c
-                WHERE c.tenant_id = r.tenant_id AND c.minute > ?2) < ?3
+                WHERE c.tenant_id = r.tenant_id AND c.minute > ?2) < coalesce(
+               (SELECT json_extract(q.overrides, '$.compileSecondsPerHour') * 1000.0 FROM tenant_quotas q
+                WHERE q.tenant_id = r.tenant_id), ?3)
          ORDER BY coalesce(t.turn, 0), r.created_at, r.rowid LIMIT 1",
-        params![now, now / 60_000 - HOUR_MINUTES, stored(quota_ms)],
+        params![
+            now,
+            now / 60_000 - HOUR_MINUTES,
+            stored(tx.default_quotas().compile_ms_per_hour())
+        ],
         |row| {
             let id: String = value(row, 1, "runs.run_id")?;
             Ok((tenant_id(row, 0, "runs.tenant_id")?, RunId(id)))

@@ -24,6 +24,7 @@ mod faults;
 mod inspections;
 mod maintenance;
 mod processors;
+mod quotas;
 mod reads;
 mod retention;
 mod revisions;

@@ -11,7 +11,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::SqliteStorage;
 use crate::children::edges::Source;
-use crate::children::{Giver, place};
+use crate::children::{Giver, Placed, place};
 use crate::damage::value;
 use crate::entities::{Pruning, prune_rest, stored_ref};
 use crate::log::last_seq;
@@ -166,6 +166,9 @@ fn add(
         location: new.location,
         entity_ref: new.entity.entity_ref.clone(),
     };
+    if let Placed::NoRoom(over) = place(tx, giver(tenant), &new.entity.into())? {
+        return Ok(AddedLocation::OverQuota(over));
+    }
     tx.run(
         "INSERT INTO locations (tenant_id, id, type, target, entity_ref) VALUES (?1, ?2, ?3, ?4, ?5)",
         params![
@@ -176,7 +179,6 @@ fn add(
             location.entity_ref.as_str()
         ],
     )?;
-    place(tx, giver(tenant), &new.entity.into())?;
     Ok(AddedLocation::Added(location))
 }
 
@@ -203,11 +205,13 @@ fn update(
     if find_by_target(tx, tenant, &location)?.is_some_and(|other| other.id != id) {
         return Ok(UpdatedLocation::Taken);
     }
+    if let Placed::NoRoom(over) = place(tx, giver(tenant), &entity.into())? {
+        return Ok(UpdatedLocation::OverQuota(over));
+    }
     tx.run(
         "UPDATE locations SET type = ?3, target = ?4 WHERE tenant_id = ?1 AND id = ?2",
         params![tenant.0, id, location.r#type, location.target],
     )?;
-    place(tx, giver(tenant), &entity.into())?;
     Ok(UpdatedLocation::Updated(Location { location, ..known }))
 }
 

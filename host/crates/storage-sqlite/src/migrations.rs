@@ -30,6 +30,10 @@ const MIGRATIONS: &[&[&str]] = &[
         include_str!("../migrations/0005_healing.sql"),
         include_str!("../migrations/0005_mutations.sql"),
     ],
+    &[
+        include_str!("../migrations/0006_quotas.sql"),
+        include_str!("../migrations/0006_tokens.sql"),
+    ],
 ];
 
 /// The newest version this binary knows.

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use greenroom_model::{EntityRef, TenantId};
 use greenroom_storage::{
     Child, Lane, Mutation, MutationId, MutationKind, MutationLine, MutationOutcome,
-    MutationRepository, StorageError, last_of_each,
+    MutationRepository, Refusal, StorageError, last_of_each,
 };
 use rusqlite::params;
 
@@ -23,9 +23,10 @@ use crate::children::conflicts;
 use crate::children::edges::{self, Source};
 use crate::children::{Giver, Placed, place};
 use crate::damage::unsigned;
-use crate::entities::{Pruning, prune_rest};
+use crate::entities::{Pruning, prune_rest, uid_of};
 use crate::log::last_seq;
 use crate::orphans;
+use crate::quotas;
 use crate::statement;
 use crate::writer::WriteTx;
 
@@ -48,6 +49,12 @@ impl MutationRepository for SqliteStorage {
         let added = last_of_each(mutation.added);
         let given: HashSet<EntityRef> =
             added.iter().map(|child| child.entity_ref.clone()).collect();
+        if let Some(refusal) = refused(self, tenant, &given).await? {
+            return Ok(MutationOutcome {
+                refused: Some(refusal),
+                ..MutationOutcome::default()
+            });
+        }
         let mut outcome = place_all(self, tenant, source_key, added).await?;
         let mut removed: Vec<EntityRef> = match mutation.kind {
             MutationKind::Delta => mutation.removed,
@@ -141,6 +148,29 @@ impl MutationRepository for SqliteStorage {
     }
 }
 
+/// Why the new ones of these have no room, if they have none.
+async fn refused(
+    storage: &SqliteStorage,
+    tenant: TenantId,
+    given: &HashSet<EntityRef>,
+) -> Result<Option<Refusal>, StorageError> {
+    let (defaults, given) = (storage.default_quotas(), given.clone());
+    let over = storage
+        .read(OPERATION, move |conn| {
+            let at_most = given.len() as u64;
+            if quotas::refuses_entities(conn, &defaults, tenant, at_most)?.is_none() {
+                return Ok(None);
+            }
+            let mut new = 0;
+            for entity_ref in &given {
+                new += u64::from(uid_of(conn, tenant, entity_ref)?.is_none());
+            }
+            quotas::refuses_entities(conn, &defaults, tenant, new)
+        })
+        .await?;
+    Ok(over.map(Refusal::Whole))
+}
+
 async fn place_all(
     storage: &SqliteStorage,
     tenant: TenantId,
@@ -169,6 +199,7 @@ async fn place_all(
                 Placed::Updated => outcome.updated += 1,
                 Placed::Unchanged => outcome.unchanged += 1,
                 Placed::Conflict => outcome.conflicts.push(entity_ref),
+                Placed::NoRoom(over) => outcome.leave_out(over),
             }
         }
     }

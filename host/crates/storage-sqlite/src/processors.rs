@@ -6,9 +6,9 @@
 use async_trait::async_trait;
 use greenroom_model::{Digest, ProcessorName, TenantId};
 use greenroom_storage::{
-    Blob, BlobKind, BundledSettings, Lane, NewRevision, Processor, ProcessorRepository,
-    ProcessorSettings, Revision, RevisionDeleted, RevisionState, SetBundled, SettingsPut,
-    StorageError, StoredPipeline, UploadId,
+    Blob, BlobKind, BundledSettings, CreatedProcessor, Lane, NewRevision, Processor,
+    ProcessorRepository, ProcessorSettings, Revision, RevisionDeleted, RevisionState, SetBundled,
+    SettingsPut, StorageError, StoredPipeline, UploadId,
 };
 use rusqlite::{Connection, Row, params};
 
@@ -16,6 +16,7 @@ use crate::activations;
 use crate::blobs;
 use crate::bundled_settings;
 use crate::damage::{damaged, json, timestamp, to_json, value};
+use crate::quotas;
 use crate::revisions;
 use crate::sqlite_storage::SqliteStorage;
 use crate::statement;
@@ -28,7 +29,7 @@ impl ProcessorRepository for SqliteStorage {
         &self,
         tenant: TenantId,
         name: &ProcessorName,
-    ) -> Result<Processor, StorageError> {
+    ) -> Result<CreatedProcessor, StorageError> {
         let name = name.clone();
         self.write("create a processor", move |tx| create(tx, tenant, name))
             .await
@@ -91,29 +92,35 @@ impl ProcessorRepository for SqliteStorage {
         name: &ProcessorName,
     ) -> Result<bool, StorageError> {
         let name = name.clone();
-        self.write("delete a processor", move |tx| {
-            let key = params![tenant.0, name.as_str()];
-            if tx.run(
-                "DELETE FROM processors WHERE tenant_id = ?1 AND name = ?2",
-                key,
-            )? == 0
-            {
-                return Ok(false);
-            }
-            // Its blobs may be another's too; the sweep removes those that no revision names.
-            tx.run(
-                "DELETE FROM processor_revisions WHERE tenant_id = ?1 AND processor = ?2",
-                key,
-            )?;
-            tx.run(
-                "DELETE FROM faults WHERE tenant_id = ?1 AND processor = ?2",
-                key,
-            )?;
-            activations::forget(tx, tenant, &name)?;
-            pipeline_changed(tx, tenant)?;
-            Ok(true)
-        })
-        .await
+        let deleted = self
+            .write("delete a processor", move |tx| {
+                let key = params![tenant.0, name.as_str()];
+                if tx.run(
+                    "DELETE FROM processors WHERE tenant_id = ?1 AND name = ?2",
+                    key,
+                )? == 0
+                {
+                    return Ok(false);
+                }
+                let revisions = revisions::list(tx, tenant, &name)?;
+                tx.run(
+                    "DELETE FROM processor_revisions WHERE tenant_id = ?1 AND processor = ?2",
+                    key,
+                )?;
+                for revision in &revisions {
+                    blobs::drop_unnamed(tx, tenant, &revision.digest)?;
+                }
+                tx.run(
+                    "DELETE FROM faults WHERE tenant_id = ?1 AND processor = ?2",
+                    key,
+                )?;
+                activations::forget(tx, tenant, &name)?;
+                pipeline_changed(tx, tenant)?;
+                Ok(true)
+            })
+            .await?;
+        self.sweep_replaced_blobs().await?;
+        Ok(deleted)
     }
 
     async fn add_revision(
@@ -141,6 +148,10 @@ impl ProcessorRepository for SqliteStorage {
         let (name, upload, digest) = (name.clone(), upload.clone(), *digest);
         let added = self
             .write("publish a revision", move |tx| {
+                if let Some(over) = revisions::refused(tx, tenant, &name, digest, bytes)? {
+                    blobs::drop_upload(tx, tenant, &upload)?;
+                    return Ok(Some(NewRevision::OverQuota(over)));
+                }
                 let added = revisions::add(tx, tenant, &name, digest, bytes)?;
                 let store = |tx: &mut WriteTx<'_>| {
                     let kind = BlobKind::Component;
@@ -174,7 +185,7 @@ impl ProcessorRepository for SqliteStorage {
         &self,
         tenant: TenantId,
         name: &ProcessorName,
-        keep: u32,
+        keep: u64,
     ) -> Result<Vec<u32>, StorageError> {
         let name = name.clone();
         self.write("drop old revisions", move |tx| {
@@ -273,10 +284,13 @@ impl ProcessorRepository for SqliteStorage {
         number: u32,
     ) -> Result<RevisionDeleted, StorageError> {
         let name = name.clone();
-        self.write("delete a revision", move |tx| {
-            revisions::delete(tx, tenant, &name, number)
-        })
-        .await
+        let deleted = self
+            .write("delete a revision", move |tx| {
+                revisions::delete(tx, tenant, &name, number)
+            })
+            .await?;
+        self.sweep_replaced_blobs().await?;
+        Ok(deleted)
     }
 
     async fn find_roll_back_target(
@@ -349,9 +363,12 @@ fn create(
     tx: &mut WriteTx<'_>,
     tenant: TenantId,
     name: ProcessorName,
-) -> rusqlite::Result<Processor> {
+) -> rusqlite::Result<CreatedProcessor> {
     if let Some(processor) = find(tx, tenant, &name)? {
-        return Ok(processor);
+        return Ok(CreatedProcessor::There(processor));
+    }
+    if let Some(over) = quotas::refuses_processor(tx, tenant)? {
+        return Ok(CreatedProcessor::OverQuota(over));
     }
     let settings = ProcessorSettings::default();
     let now = tx.now();
@@ -368,14 +385,14 @@ fn create(
             now.0
         ],
     )?;
-    Ok(Processor {
+    Ok(CreatedProcessor::There(Processor {
         name,
         settings,
         settings_version,
         current: None,
         held: false,
         created_at: now,
-    })
+    }))
 }
 
 /// Writes settings that came with the newest version of the tenant's pipelines; answers that version.

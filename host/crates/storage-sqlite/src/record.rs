@@ -11,7 +11,8 @@ mod success;
 
 use greenroom_model::{EntityRef, TenantId};
 use greenroom_storage::{
-    Child, Claim, FaultRecord, Lane, Recorded, RunRecord, RunResult, StorageError, Success,
+    Child, Claim, FaultRecord, Lane, NO_ROOM_RETRY_MS, OverQuota, Recorded, RunRecord, RunResult,
+    StorageError, Success,
 };
 use rusqlite::params;
 
@@ -47,6 +48,24 @@ struct Placement {
     accepted: Vec<EntityRef>,
     /// The refs that would be new and too far from their origin.
     too_far: Vec<EntityRef>,
+    /// The refs that would be new and found no room,
+    no_room: Vec<EntityRef>,
+    /// and how much of it there is.
+    over: Option<OverQuota>,
+}
+
+impl Placement {
+    fn extend(&mut self, other: Placement) {
+        self.accepted.extend(other.accepted);
+        self.too_far.extend(other.too_far);
+        self.no_room.extend(other.no_room);
+        self.over = other.over.or(self.over);
+    }
+
+    /// Whether nothing was refused for a reason that is no part of a memo.
+    fn is_whole(&self) -> bool {
+        self.too_far.is_empty() && self.no_room.is_empty()
+    }
 }
 
 /// What a run is recorded onto.
@@ -154,10 +173,7 @@ async fn place_ahead(
             })
             .await?;
         match placed {
-            Some(placed) => {
-                all.accepted.extend(placed.accepted);
-                all.too_far.extend(placed.too_far);
-            }
+            Some(placed) => all.extend(placed),
             None => return Ok(Ahead::Lost),
         }
     }
@@ -208,8 +224,17 @@ fn place_all(
         let entity_ref = child.entity_ref.clone();
         if !may_grow && uid_of(tx, claim.tenant, &entity_ref)?.is_none() {
             placement.too_far.push(entity_ref);
-        } else if place(tx, giver, child)? != Placed::Conflict {
-            placement.accepted.push(entity_ref);
+            continue;
+        }
+        match place(tx, giver, child)? {
+            Placed::Inserted | Placed::Updated | Placed::Unchanged => {
+                placement.accepted.push(entity_ref);
+            }
+            Placed::NoRoom(over) => {
+                placement.no_room.push(entity_ref);
+                placement.over = Some(over);
+            }
+            Placed::Conflict => {}
         }
     }
     Ok(placement)
@@ -320,16 +345,18 @@ fn apply_success(
         true => None,
         false => record.calls.unprocessed,
     };
-    match placed {
-        Some(placed) => success::apply(tx, claim, target, success, placed, good)?,
+    let placed_here;
+    let placed = match placed {
+        Some(placed) => placed,
         None => {
-            let placed = place_all(tx, claim, target, &success.children)?;
-            success::apply(tx, claim, target, success, &placed, good)?;
+            placed_here = place_all(tx, claim, target, &success.children)?;
+            &placed_here
         }
-    }
-    Ok(success
-        .due
-        .map_or(Finish::Done, |due| Finish::Due(Lane::Changed, due)))
+    };
+    success::apply(tx, claim, target, success, placed, good)?;
+    let retry = placed.over.map(|_| tx.now().plus_ms(NO_ROOM_RETRY_MS));
+    let due = success.due.into_iter().chain(retry).min();
+    Ok(due.map_or(Finish::Done, |due| Finish::Due(Lane::Changed, due)))
 }
 
 fn set_waiting(

@@ -1,13 +1,14 @@
 //! The immutable revisions of a processor: numbered from 1, one per digest.
 
 use greenroom_model::{Digest, ProcessorName, TenantId};
-use greenroom_storage::{NewRevision, Revision, RevisionDeleted, RevisionState};
+use greenroom_storage::{NewRevision, OverQuota, Revision, RevisionDeleted, RevisionState};
 use rusqlite::{Connection, Row, params};
 
 use crate::blobs::drop_unnamed;
 use crate::damage::{
     digest, json, optional_timestamp, stored, timestamp, to_json, unsigned, value,
 };
+use crate::quotas;
 use crate::statement;
 use crate::writer::WriteTx;
 
@@ -53,6 +54,31 @@ pub(crate) fn add(
         ],
     )?;
     Ok(Some(NewRevision::Added(revision)))
+}
+
+/// Why the bytes of a revision have no room, if they are new and have none.
+pub(crate) fn refused(
+    tx: &WriteTx<'_>,
+    tenant: TenantId,
+    name: &ProcessorName,
+    digest: Digest,
+    bytes: u64,
+) -> rusqlite::Result<Option<OverQuota>> {
+    if find_by_digest(tx, tenant, name, digest)?.is_some() || is_stored(tx, tenant, digest)? {
+        return Ok(None);
+    }
+    quotas::refuses_component(tx, tenant, bytes)
+}
+
+/// Whether the tenant has these bytes already.
+fn is_stored(conn: &Connection, tenant: TenantId, digest: Digest) -> rusqlite::Result<bool> {
+    let found = statement::one(
+        conn,
+        "SELECT 1 FROM blobs WHERE tenant_id = ?1 AND digest = ?2 AND engine = ''",
+        params![tenant.0, digest.as_bytes()],
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
 }
 
 /// Newest first.
@@ -109,11 +135,11 @@ pub(crate) fn drop_old(
     tx: &mut WriteTx<'_>,
     tenant: TenantId,
     name: &ProcessorName,
-    keep: u32,
+    keep: u64,
 ) -> rusqlite::Result<Vec<u32>> {
     let needed = Needed::of(tx, tenant, name)?;
     let mut revisions = list(tx, tenant, name)?;
-    let mut beyond = revisions.len().saturating_sub(keep as usize);
+    let mut beyond = (revisions.len() as u64).saturating_sub(keep);
     let mut dropped = Vec::new();
     while let Some(oldest) = revisions.pop()
         && beyond > 0
@@ -271,7 +297,7 @@ impl Needed {
     }
 }
 
-/// Deletes a revision that nothing needs. Its blobs may be another's too: the sweep removes those that no revision names.
+/// Deletes a revision that nothing needs, with its blobs unless they are another's too.
 pub(crate) fn delete(
     tx: &mut WriteTx<'_>,
     tenant: TenantId,
@@ -281,14 +307,15 @@ pub(crate) fn delete(
     if let Some(why) = Needed::of(tx, tenant, name)?.why(number) {
         return Ok(why);
     }
-    let deleted = tx.run(
+    let Some(revision) = find(tx, tenant, name, number)? else {
+        return Ok(RevisionDeleted::NotFound);
+    };
+    tx.run(
         "DELETE FROM processor_revisions WHERE tenant_id = ?1 AND processor = ?2 AND number = ?3",
         params![tenant.0, name.as_str(), number],
     )?;
-    Ok(match deleted {
-        0 => RevisionDeleted::NotFound,
-        _ => RevisionDeleted::Deleted,
-    })
+    drop_unnamed(tx, tenant, &revision.digest)?;
+    Ok(RevisionDeleted::Deleted)
 }
 
 fn find_by_digest(

@@ -55,21 +55,15 @@ impl RunQueue for SqliteStorage {
             .await
     }
 
-    async fn claim_inspection(
-        &self,
-        worker: &WorkerId,
-        quota_ms: u64,
-    ) -> Result<Option<Run>, StorageError> {
+    async fn claim_inspection(&self, worker: &WorkerId) -> Result<Option<Run>, StorageError> {
         const OPERATION: &str = "claim an inspection";
         // A look on a reader first: mostly there is none, and then no write lock is taken.
         if !self.read(OPERATION, inspections::any).await? {
             return Ok(None);
         }
         let worker = worker.clone();
-        self.write(OPERATION, move |tx| {
-            inspections::claim(tx, &worker, quota_ms)
-        })
-        .await
+        self.write(OPERATION, move |tx| inspections::claim(tx, &worker))
+            .await
     }
 
     async fn retry_run(

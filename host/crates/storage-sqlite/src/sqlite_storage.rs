@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use greenroom_model::{Clock, Timestamp};
-use greenroom_storage::StorageError;
+use greenroom_storage::{Quotas, StorageError};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -22,6 +22,7 @@ const READERS: usize = 4;
 #[derive(Clone)]
 pub struct SqliteStorage {
     shared: Arc<Shared>,
+    quotas: Quotas,
 }
 
 struct Shared {
@@ -60,7 +61,19 @@ impl SqliteStorage {
                 reads: readers::start(connections).map_err(no_thread)?,
                 watcher: Mutex::new(watcher),
             }),
+            quotas: Quotas::default(),
         })
+    }
+
+    /// The same, with other quotas of tenants for whom nothing is set.
+    #[must_use]
+    pub fn with_quotas(self, quotas: Quotas) -> SqliteStorage {
+        SqliteStorage { quotas, ..self }
+    }
+
+    /// The quotas of tenants for whom nothing is set.
+    pub(crate) fn default_quotas(&self) -> Quotas {
+        self.quotas
     }
 
     /// The storage's time.
@@ -78,9 +91,11 @@ impl SqliteStorage {
         T: Send + 'static,
         F: FnOnce(&mut WriteTx<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
-        let clock = Arc::clone(&self.shared.clock);
-        self.on_writer(operation, move |conn| writer::transact(conn, &clock, job))
-            .await
+        let (clock, quotas) = (Arc::clone(&self.shared.clock), self.quotas);
+        self.on_writer(operation, move |conn| {
+            writer::transact(conn, &clock, quotas, job)
+        })
+        .await
     }
 
     /// Runs `job` on the writer's connection outside a transaction; it answers whether it held the lock long.

@@ -15,8 +15,8 @@ impl TokenRepository for SqliteStorage {
         self.write("create a token", move |tx| {
             let now = tx.now();
             tx.run(
-                "INSERT INTO tokens (token_id, tenant_id, name, secret_hash, scopes, created_at, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO tokens (token_id, tenant_id, name, secret_hash, scopes, created_at, expires_at, not_before)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 params![
                     token.id,
                     token.tenant.map(|tenant| tenant.0),
@@ -25,6 +25,7 @@ impl TokenRepository for SqliteStorage {
                     to_json(&token.scopes)?,
                     now.0,
                     token.expires_at.map(|at| at.0),
+                    token.not_before.map(|at| at.0),
                 ],
             )?;
             Ok(Token {
@@ -34,6 +35,7 @@ impl TokenRepository for SqliteStorage {
                 secret_hash: token.secret_hash,
                 scopes: token.scopes,
                 created_at: now,
+                not_before: token.not_before,
                 expires_at: token.expires_at,
                 revoked_at: None,
             })
@@ -46,7 +48,7 @@ impl TokenRepository for SqliteStorage {
         self.read("find a token", move |conn| {
             statement::one(
                 conn,
-                "SELECT token_id, tenant_id, name, secret_hash, scopes, created_at, expires_at, revoked_at
+                "SELECT token_id, tenant_id, name, secret_hash, scopes, created_at, expires_at, revoked_at, not_before
                  FROM tokens WHERE token_id = ?1",
                 params![id],
                 read_token,
@@ -59,7 +61,7 @@ impl TokenRepository for SqliteStorage {
         self.read("list tokens", move |conn| {
             statement::all(
                 conn,
-                "SELECT token_id, tenant_id, name, secret_hash, scopes, created_at, expires_at, revoked_at
+                "SELECT token_id, tenant_id, name, secret_hash, scopes, created_at, expires_at, revoked_at, not_before
                  FROM tokens WHERE tenant_id IS ?1 ORDER BY created_at DESC, rowid DESC",
                 params![tenant.map(|tenant| tenant.0)],
                 read_token,
@@ -92,5 +94,6 @@ fn read_token(row: &Row<'_>) -> rusqlite::Result<Token> {
         created_at: timestamp(row, 5, "tokens.created_at")?,
         expires_at: optional_timestamp(row, 6, "tokens.expires_at")?,
         revoked_at: optional_timestamp(row, 7, "tokens.revoked_at")?,
+        not_before: optional_timestamp(row, 8, "tokens.not_before")?,
     })
 }

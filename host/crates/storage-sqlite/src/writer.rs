@@ -14,6 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use greenroom_model::{Clock, Timestamp};
+use greenroom_storage::Quotas;
 use rusqlite::{Connection, Params, Transaction, TransactionBehavior};
 use tokio::sync::mpsc;
 
@@ -59,6 +60,7 @@ fn work(mut conn: Connection, mut jobs: mpsc::Receiver<WriteJob>) {
 pub(crate) struct WriteTx<'conn> {
     tx: Transaction<'conn>,
     now: Timestamp,
+    quotas: Quotas,
     rows: usize,
 }
 
@@ -71,6 +73,11 @@ impl WriteTx<'_> {
     /// [`WriteTx::now`] as stored: milliseconds since the Unix epoch.
     pub(crate) fn now_ms(&self) -> i64 {
         self.now.0
+    }
+
+    /// The quotas of tenants for whom nothing is set.
+    pub(crate) fn default_quotas(&self) -> &Quotas {
+        &self.quotas
     }
 
     /// Runs a statement; answers the number of rows it changed.
@@ -94,6 +101,7 @@ impl Deref for WriteTx<'_> {
 pub(crate) fn transact<T>(
     conn: &mut Connection,
     clock: &Arc<dyn Clock>,
+    quotas: Quotas,
     job: impl FnOnce(&mut WriteTx<'_>) -> rusqlite::Result<T>,
 ) -> (rusqlite::Result<T>, bool) {
     let mut attempt = 1;
@@ -108,6 +116,7 @@ pub(crate) fn transact<T>(
     let mut tx = WriteTx {
         tx,
         now: clock.now(),
+        quotas,
         rows: 0,
     };
     let began = Instant::now();

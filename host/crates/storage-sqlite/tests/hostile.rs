@@ -49,6 +49,7 @@ fn token(id: String) -> NewToken {
         name: HOSTILE_TEXT.into(),
         secret_hash: [0; 32],
         scopes: vec![Scope::Operator],
+        not_before: None,
         expires_at: None,
     }
 }

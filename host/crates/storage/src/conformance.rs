@@ -15,6 +15,7 @@ pub mod mutations;
 pub mod orphans;
 pub mod processors;
 pub mod queue;
+pub mod quotas;
 pub mod reads;
 pub mod record;
 pub mod revisions;

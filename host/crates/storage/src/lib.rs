@@ -28,6 +28,7 @@ mod mutations;
 mod orphans;
 mod processing_state;
 mod processors;
+mod quotas;
 mod reads;
 mod runs;
 mod stitching;
@@ -53,7 +54,7 @@ pub use left::left_digest;
 pub use locations::{AddedLocation, Location, LocationRepository, NewLocation, UpdatedLocation};
 pub use mutations::{
     MAX_NAMED_CONFLICTS, Mutation, MutationId, MutationKind, MutationLine, MutationOutcome,
-    MutationRepository, ProvidedEntity, last_of_each,
+    MutationRepository, ProvidedEntity, Refusal, last_of_each,
 };
 pub use orphans::{ORPHAN_GRACE_MS, OrphanQueue, OrphanReport};
 pub use processing_state::{
@@ -61,9 +62,13 @@ pub use processing_state::{
     UnprocessedEntity,
 };
 pub use processors::{
-    Blob, BlobKind, BlobRepository, BundledSettings, NewRevision, Processor, ProcessorRepository,
-    ProcessorSettings, Revision, RevisionDeleted, RevisionState, SetBundled, SettingsPut,
-    StoredPipeline, UploadId,
+    Blob, BlobKind, BlobRepository, BundledSettings, CreatedProcessor, NewRevision, Processor,
+    ProcessorRepository, ProcessorSettings, Revision, RevisionDeleted, RevisionState, SetBundled,
+    SettingsPut, StoredPipeline, UploadId,
+};
+pub use quotas::{
+    Counted, CpuWindow, NO_ROOM_RETRY_MS, OverQuota, QuotaOverrides, QuotaRepository, Quotas,
+    TenantUsage, no_room_for,
 };
 pub use reads::{DueRead, ReadKey, ReadRepository, StoredOutcome, StoredRead};
 pub use runs::{INSPECTION_ATTEMPTS, NewRun, Run, RunId, RunKind, RunQueue, RunState, share_runs};

@@ -1,5 +1,5 @@
 //! Registered locations (ref §7.8) and the entities they stand for.
-use crate::{Deleted, ProvidedEntity, StorageError};
+use crate::{Deleted, OverQuota, ProvidedEntity, StorageError};
 use async_trait::async_trait;
 use greenroom_model::{EntityRef, LocationRef, TenantId};
 
@@ -32,6 +32,8 @@ pub enum AddedLocation {
     Added(Location),
     /// The same type and target were registered before.
     Exists(Location),
+    /// Its entity has no room; nothing is registered.
+    OverQuota(OverQuota),
 }
 
 /// What changing a location gave.
@@ -43,6 +45,8 @@ pub enum UpdatedLocation {
     Taken,
     /// There is none with that id.
     Missing,
+    /// Its entity was gone and has no room; nothing is changed.
+    OverQuota(OverQuota),
 }
 
 /// Registered locations of one tenant. The entity edge has the source key `locations`.

@@ -4,7 +4,7 @@
 //! is known to be whole, and applied then, so that nobody holds it and a part of it changes nothing (DESIGN §5, §7).
 use std::collections::HashMap;
 
-use crate::{Child, StorageError};
+use crate::{Child, OverQuota, StorageError};
 use async_trait::async_trait;
 use greenroom_model::{EntityRef, TenantId};
 
@@ -116,6 +116,29 @@ pub struct MutationOutcome {
     pub conflicts: Vec<EntityRef>,
     /// The log's last number after it, for read-your-writes.
     pub seq: u64,
+    /// Whether new entities found no room.
+    pub refused: Option<Refusal>,
+}
+
+/// That new entities of a mutation found no room in the tenant's quota. What it removes makes no room for what it adds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nothing was changed.
+    Whole(OverQuota),
+    /// Others took the room while it was applied: `wanted` of them were left out, and the rest was applied.
+    Partly(OverQuota),
+}
+
+impl MutationOutcome {
+    /// Notes that an entity was left out while the mutation was applied.
+    pub fn leave_out(&mut self, over: OverQuota) {
+        let before = match self.refused {
+            Some(Refusal::Whole(before) | Refusal::Partly(before)) => before.wanted,
+            None => 0,
+        };
+        let wanted = before.saturating_add(over.wanted);
+        self.refused = Some(Refusal::Partly(OverQuota { wanted, ..over }));
+    }
 }
 
 /// Providers of one tenant, named by a source key such as `provider:github`, `config` or `locations`.
@@ -123,7 +146,8 @@ pub struct MutationOutcome {
 pub trait MutationRepository {
     /// Applies a mutation. Added and changed entities are queued in lane *new*; unchanged ones are not touched; removed
     /// ones go at once with what only they reach (eager pruning, ref §5.5) and are logged as changes.
-    /// Applied in bounded transactions, additions before removals; running it again completes it.
+    /// Applied in bounded transactions, additions before removals; running it again completes it. One whose new entities have
+    /// no room is refused whole before the first of them.
     async fn apply_mutation(
         &self,
         tenant: TenantId,

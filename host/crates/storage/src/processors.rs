@@ -1,5 +1,5 @@
 //! Processors, their immutable revisions, and the blobs that hold component and artifact bytes.
-use crate::{QuarantineMode, StorageError};
+use crate::{OverQuota, QuarantineMode, StorageError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use greenroom_model::{Digest, Matcher, ProcessorName, TenantId, Timestamp};
@@ -165,6 +165,17 @@ pub enum NewRevision {
     Added(Revision),
     /// The same bytes are there already.
     Known(Revision),
+    /// Its bytes have no room; nothing is added.
+    OverQuota(OverQuota),
+}
+
+/// What creating a processor gave.
+#[derive(Debug, Clone)]
+pub enum CreatedProcessor {
+    /// It is there now, or was before.
+    There(Processor),
+    /// The tenant has as many as it may have; none is created.
+    OverQuota(OverQuota),
 }
 
 /// What replacing settings gave.
@@ -222,7 +233,7 @@ pub trait ProcessorRepository {
         &self,
         tenant: TenantId,
         name: &ProcessorName,
-    ) -> Result<Processor, StorageError>;
+    ) -> Result<CreatedProcessor, StorageError>;
     /// All, by name.
     async fn list_processors(&self, tenant: TenantId) -> Result<Vec<Processor>, StorageError>;
     /// One.
@@ -248,7 +259,8 @@ pub trait ProcessorRepository {
         settings: ProcessorSettings,
         expected: Option<i64>,
     ) -> Result<SettingsPut, StorageError>;
-    /// Deletes a processor with its revisions and faults and queues the tenant in lane *bulk*; `false` if there is none.
+    /// Deletes a processor with its revisions, their blobs where nothing else names them, and its faults, and queues the tenant in
+    /// lane *bulk*; `false` if there is none.
     async fn delete_processor(
         &self,
         tenant: TenantId,
@@ -264,7 +276,7 @@ pub trait ProcessorRepository {
     ) -> Result<Option<NewRevision>, StorageError>;
     /// Publishes an upload as the component of a revision and adds the revision, in one transaction. Bytes the processor
     /// knows already are dropped, unless its revision of them is damaged: they heal it, and every other of the tenant. `None`,
-    /// and the upload dropped, if there is no such processor.
+    /// and the upload dropped, if there is no such processor; it is dropped too where its bytes have no room.
     async fn publish_revision(
         &self,
         tenant: TenantId,
@@ -274,12 +286,12 @@ pub trait ProcessorRepository {
         bytes: u64,
     ) -> Result<Option<NewRevision>, StorageError>;
     /// Drops revisions beyond the newest `keep`, oldest first, but none that is current, that a roll-back or a quarantine
-    /// would return to, or that is being inspected (a20). Answers their numbers; their blobs go with the next sweep.
+    /// would return to, or that is being inspected (a20). Answers their numbers; blobs that nothing else names go with them.
     async fn drop_old_revisions(
         &self,
         tenant: TenantId,
         name: &ProcessorName,
-        keep: u32,
+        keep: u64,
     ) -> Result<Vec<u32>, StorageError>;
     /// Marks the ready revisions of these bytes as damaged, or with `None` the damaged ones as ready again, because the
     /// bytes are stored anew. Answers how many.
@@ -327,7 +339,7 @@ pub trait ProcessorRepository {
         number: u32,
         config: serde_json::Value,
     ) -> Result<bool, StorageError>;
-    /// Deletes a revision that is neither current nor what a roll-back would go to.
+    /// Deletes a revision that is neither current nor what a roll-back would go to, and its blobs where nothing else names them.
     async fn delete_revision(
         &self,
         tenant: TenantId,

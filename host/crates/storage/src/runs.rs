@@ -142,12 +142,8 @@ pub trait RunQueue {
     /// [`RunQueue::claim_inspection`] alone. Runs of a worker whose lease ended are queued again.
     async fn claim_runs(&self, worker: &WorkerId, limit: u32) -> Result<Vec<Run>, StorageError>;
     /// Takes one queued inspection, fairly: of a tenant that has none under way anywhere and whose compilations of the
-    /// last hour took less than `quota_ms` of CPU time; of several, that which was served longest ago (a09).
-    async fn claim_inspection(
-        &self,
-        worker: &WorkerId,
-        quota_ms: u64,
-    ) -> Result<Option<Run>, StorageError>;
+    /// last hour took less CPU time than its quota; of several, that which was served longest ago (a09).
+    async fn claim_inspection(&self, worker: &WorkerId) -> Result<Option<Run>, StorageError>;
     /// Gives a run back after a failure of ours; it is taken again not before `not_before`. `false` if it is no longer that
     /// worker's, or this was its [`INSPECTION_ATTEMPTS`]th attempt: then it is the caller's to end.
     async fn retry_run(

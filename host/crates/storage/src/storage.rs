@@ -17,6 +17,7 @@ pub trait Storage:
     + OrphanQueue
     + ProcessingRepository
     + ProcessorRepository
+    + QuotaRepository
     + ReadRepository
     + RunQueue
     + StitchQueue
@@ -44,6 +45,7 @@ impl<T> Storage for T where
         + OrphanQueue
         + ProcessingRepository
         + ProcessorRepository
+        + QuotaRepository
         + ReadRepository
         + RunQueue
         + StitchQueue

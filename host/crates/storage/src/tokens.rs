@@ -35,6 +35,8 @@ pub struct Token {
     pub scopes: Vec<Scope>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// From when on it is good, if not at once.
+    pub not_before: Option<Timestamp>,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
@@ -54,6 +56,8 @@ pub struct NewToken {
     pub secret_hash: [u8; 32],
     /// See [`Token::scopes`].
     pub scopes: Vec<Scope>,
+    /// See [`Token::not_before`].
+    pub not_before: Option<Timestamp>,
     /// See [`Token::expires_at`].
     pub expires_at: Option<Timestamp>,
 }

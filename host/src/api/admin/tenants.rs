@@ -30,7 +30,7 @@ const RESERVED: [&str; 8] = [
 
 #[derive(Deserialize)]
 pub(super) struct TenantPath {
-    tenant: String,
+    pub(super) tenant: String,
 }
 
 fn body_of(tenant: &Tenant) -> Value {
@@ -100,6 +100,11 @@ fn new_name(text: &str) -> Result<TenantName, ApiError> {
     Ok(name)
 }
 
+/// What is answered for a name that no tenant has.
+pub(super) fn no_tenant() -> ApiError {
+    ApiError::not_found("No tenant of that name")
+}
+
 /// `DELETE /admin/tenants/{tenant}`
 pub(super) async fn delete_tenant(
     access: OperatorAccess,
@@ -108,15 +113,14 @@ pub(super) async fn delete_tenant(
     params: Params,
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
-    let not_found = || ApiError::not_found("No tenant of that name");
-    let name = TenantName::parse(&path.tenant).map_err(|_| not_found())?;
+    let name = TenantName::parse(&path.tenant).map_err(|_| no_tenant())?;
     let tenant = state
         .storage
         .find_tenant(&name)
         .await?
-        .ok_or_else(not_found)?;
+        .ok_or_else(no_tenant)?;
     if !state.storage.delete_tenant(tenant.id).await? {
-        return Err(not_found());
+        return Err(no_tenant());
     }
     state.directory.forget();
     state.indexes.forget(tenant.id);

@@ -31,6 +31,9 @@ struct TokenRequest {
     /// What it may do; an operator token has `operator` whatever is said.
     #[serde(default)]
     scopes: Vec<Scope>,
+    /// From when on it is good; at once if not said.
+    #[serde(default)]
+    not_before: Option<Timestamp>,
     /// When it ends by itself.
     #[serde(default)]
     expires_at: Option<Timestamp>,
@@ -47,6 +50,7 @@ fn body_of(token: &Token) -> Value {
         "name": token.name,
         "scopes": token.scopes,
         "createdAt": token.created_at,
+        "notBefore": token.not_before,
         "expiresAt": token.expires_at,
         "revokedAt": token.revoked_at,
     })
@@ -72,7 +76,7 @@ pub(super) async fn list_operator_tokens(
     list(&state, None).await
 }
 
-/// `POST /admin/tenants/{tenant}/tokens` with `{"name", "scopes", "expiresAt"?}`
+/// `POST /admin/tenants/{tenant}/tokens` with `{"name", "scopes", "notBefore"?, "expiresAt"?}`
 pub(super) async fn create_tenant_token(
     access: Access<Admin>,
     State(state): State<ApiState>,
@@ -94,7 +98,7 @@ pub(super) async fn create_tenant_token(
     create(&state, &access.actor, Some(access.tenant), request).await
 }
 
-/// `POST /admin/tokens` with `{"name", "expiresAt"?}`
+/// `POST /admin/tokens` with `{"name", "notBefore"?, "expiresAt"?}`
 pub(super) async fn create_operator_token(
     access: OperatorAccess,
     State(state): State<ApiState>,
@@ -161,6 +165,7 @@ async fn create(
         name: request.name,
         secret_hash: made.secret_hash,
         scopes,
+        not_before: request.not_before,
         expires_at: request.expires_at,
     };
     let token = state.storage.create_token(token).await?;

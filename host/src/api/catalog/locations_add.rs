@@ -66,6 +66,7 @@ pub(super) async fn add_location(
                 .await?;
             existing
         }
+        AddedLocation::OverQuota(over) => return Err(ApiError::conflict(over.to_string())),
         AddedLocation::Exists(_) => {
             return Err(ApiError::conflict(format!(
                 "Location {location} already exists"

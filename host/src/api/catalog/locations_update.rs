@@ -52,6 +52,7 @@ pub(super) async fn update_location(
             )));
         }
         UpdatedLocation::Missing => return Err(no_location(&path.id)),
+        UpdatedLocation::OverQuota(over) => return Err(ApiError::conflict(over.to_string())),
     };
     state.wakes.outgoing.notify_one();
     let mut deed = Deed::new(

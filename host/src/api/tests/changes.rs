@@ -389,6 +389,7 @@ async fn h15_a_stream_ends_when_its_token_is_revoked_or_expires() {
         name: String::new(),
         secret_hash: made.secret_hash,
         scopes: vec![Scope::Read],
+        not_before: None,
         expires_at: Some(greenroom_model::Clock::now(&*host.clock).plus_ms(1_000)),
     };
     host.storage.create_token(token).await.unwrap();

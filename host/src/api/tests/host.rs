@@ -23,7 +23,6 @@ use tower::ServiceExt as _;
 use crate::api::tests::documented;
 use crate::api::token::new_token;
 use crate::api::{ApiParts, BundledListing, Edge};
-use crate::config::Quotas;
 use crate::lifecycle::Lifecycle;
 use crate::supervisor::Wakes;
 
@@ -58,7 +57,7 @@ pub(super) struct Host {
     pub(super) tenant_b: TenantId,
     pub(super) lifecycle: Arc<Lifecycle>,
     pub(super) operator: String,
-    directory: TempDir,
+    directory: Arc<TempDir>,
 }
 
 /// An answer, read whole.
@@ -97,7 +96,7 @@ impl Answer {
 
 impl Host {
     pub(super) async fn new() -> Self {
-        let directory = TempDir::new().unwrap();
+        let directory = Arc::new(TempDir::new().unwrap());
         let clock = HostClock::new();
         let storage = open(directory.path(), &clock);
         let tenant = storage
@@ -112,6 +111,26 @@ impl Host {
             .unwrap()
             .unwrap()
             .id;
+        let mut host = Self::over(storage, clock, directory, (tenant, tenant_b));
+        host.operator = host.token(None, &[Scope::Operator]).await;
+        host
+    }
+
+    /// Another process over the same catalog.
+    pub(super) fn another(&self) -> Self {
+        let storage = open(self.directory.path(), &self.clock);
+        let (clock, directory) = (Arc::clone(&self.clock), Arc::clone(&self.directory));
+        let mut host = Self::over(storage, clock, directory, (self.tenant, self.tenant_b));
+        host.operator.clone_from(&self.operator);
+        host
+    }
+
+    fn over(
+        storage: Arc<dyn Storage>,
+        clock: Arc<HostClock>,
+        directory: Arc<TempDir>,
+        (tenant, tenant_b): (TenantId, TenantId),
+    ) -> Self {
         let lifecycle = Lifecycle::new();
         let parts = ApiParts {
             storage: Arc::clone(&storage),
@@ -120,11 +139,9 @@ impl Host {
             wakes: Wakes::default(),
             workers: None,
             bundled: bundled(),
-            quotas: Quotas::default(),
         };
-        let router = Edge::start(parts).router();
-        let mut host = Self {
-            router,
+        Self {
+            router: Edge::start(parts).router(),
             storage,
             clock,
             tenant,
@@ -132,9 +149,7 @@ impl Host {
             lifecycle,
             operator: String::new(),
             directory,
-        };
-        host.operator = host.token(None, &[Scope::Operator]).await;
-        host
+        }
     }
 
     /// Size of the database's write-ahead log.
@@ -156,6 +171,7 @@ impl Host {
             name: String::new(),
             secret_hash: made.secret_hash,
             scopes: scopes.to_vec(),
+            not_before: None,
             expires_at: None,
         };
         self.storage.create_token(token).await.unwrap();

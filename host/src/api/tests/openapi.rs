@@ -40,7 +40,7 @@ async fn call(host: &Host, operation: &Operation, query: &str, token: Option<&st
 }
 
 /// Those of the API's own listener.
-fn routed() -> Vec<Operation> {
+pub(super) fn routed() -> Vec<Operation> {
     let mut operations = operations();
     operations.retain(|operation| operation.path != "/metrics");
     operations

@@ -9,7 +9,7 @@ use greenroom_model::{EntityRef, TenantId};
 use greenroom_storage::{Child, Lane, StorageError};
 
 use crate::children::edges::{self, Edge, Source};
-use crate::children::{Giver, Offer, place};
+use crate::children::{Giver, Offer, Placed, place};
 use crate::damage::{optional_text, text};
 use crate::entities::{ref_of_text, ref_texts, stored_ref, uids_of};
 use crate::text::{Text, texts};
@@ -189,7 +189,18 @@ pub(crate) async fn release(
             child: &loser.child,
         })
         .collect();
-    place(tx, tenant, &offers, queueing).await?;
+    let placed = place(tx, tenant, &offers, queueing).await?;
+    // What has no room stays lost until the provider gives it again.
+    let left_out: Vec<Lost<'_>> = offers
+        .iter()
+        .zip(placed)
+        .filter(|(_, placed)| matches!(placed, Placed::NoRoom(_)))
+        .map(|(offer, _)| Lost {
+            offer: *offer,
+            owner: None,
+        })
+        .collect();
+    note(tx, tenant, &left_out).await?;
     if !emitted.is_empty() {
         let parents: Vec<&EntityRef> = emitted.iter().map(|loser| &loser.parent).collect();
         for uid in uids_of(tx, tenant, parents).await?.values() {

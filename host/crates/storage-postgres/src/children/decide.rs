@@ -10,6 +10,7 @@ use crate::children::conflicts::Lost;
 use crate::children::edges::{self, Edge, Source};
 use crate::children::{Offer, Placed};
 use crate::damage::{damaged, optional_text, text, value};
+use crate::quotas::{self, Standing};
 use crate::text::{Text, texts};
 use crate::transaction::Transaction;
 
@@ -89,6 +90,18 @@ pub(super) fn growing<'a>(offers: &[Offer<'a>], found: &[Found]) -> Vec<&'a Enti
     parents.into_iter().collect()
 }
 
+/// How the tenant stands, if the batch has what may be new.
+pub(super) async fn room(
+    tx: &Transaction,
+    tenant: TenantId,
+    found: &[Found],
+) -> Result<Option<Standing>, StorageError> {
+    if found.iter().all(|found| found.row.is_some()) {
+        return Ok(None);
+    }
+    quotas::standing(tx, tenant).await.map(Some)
+}
+
 /// What a ref is while the batch is decided.
 struct State<'a> {
     row: Row,
@@ -134,11 +147,12 @@ enum Dispute<'a> {
     Resolved,
 }
 
-/// Decides a batch in order. `may_grow` are the parents that may emit what is new.
+/// Decides a batch in order. `may_grow` are the parents that may emit what is new, `room` is what they have for it.
 pub(super) fn decide<'a>(
     offers: &[Offer<'a>],
     found: Vec<Found>,
     may_grow: &HashSet<&EntityRef>,
+    room: &mut Option<Standing>,
 ) -> Decided<'a> {
     let mut decided = Decided::default();
     let mut states: HashMap<&'a EntityRef, State<'a>> = HashMap::new();
@@ -148,6 +162,7 @@ pub(super) fn decide<'a>(
             offer,
             found,
             may_grow,
+            room,
             &mut states,
             &mut disputes,
             &mut decided,
@@ -186,6 +201,7 @@ fn one<'a>(
     offer: &Offer<'a>,
     found: Found,
     may_grow: &HashSet<&EntityRef>,
+    room: &mut Option<Standing>,
     states: &mut HashMap<&'a EntityRef, State<'a>>,
     disputes: &mut BTreeMap<(&'a EntityRef, Source<'a>), Dispute<'a>>,
     decided: &mut Decided<'a>,
@@ -195,6 +211,9 @@ fn one<'a>(
     let Some(state) = state_of(offer, found.row, states) else {
         if matches!(giver.source, Source::Parent(parent) if !may_grow.contains(parent)) {
             return Placed::TooFar;
+        }
+        if let Some(Err(over)) = room.as_mut().map(Standing::take_entity) {
+            return Placed::NoRoom(over);
         }
         let uid = EntityUid::new(Uuid::new_v4().to_string());
         states.insert(

@@ -10,7 +10,8 @@ mod rows;
 
 use greenroom_model::{EntityRef, TenantId};
 use greenroom_storage::{
-    Lane, MAX_NAMED_CONFLICTS, MutationId, MutationKind, MutationOutcome, StorageError,
+    Lane, MAX_NAMED_CONFLICTS, MutationId, MutationKind, MutationOutcome, MutationRepository as _,
+    Refusal, StorageError,
 };
 
 use super::{OPERATION, add, cut, edges_to};
@@ -19,9 +20,9 @@ use crate::children::edges::Source;
 use crate::children::{self, Applied, Giver, conflicts};
 use crate::damage::{damaged, tenant_id, text, value};
 use crate::entities::{Pruning, prune_rest};
-use crate::graph;
 use crate::text::Text;
 use crate::transaction::Transaction;
+use crate::{graph, quotas};
 
 use rows::Stretch;
 pub(super) use rows::stage;
@@ -54,6 +55,13 @@ pub(super) async fn apply(
     tenant: TenantId,
     id: &MutationId,
 ) -> Result<Option<MutationOutcome>, StorageError> {
+    if let Some(refusal) = refused(storage, tenant, id).await? {
+        forget(storage, tenant, id, STAGING).await?;
+        return Ok(Some(MutationOutcome {
+            refused: Some(refusal),
+            ..MutationOutcome::default()
+        }));
+    }
     let tx = storage.begin(OPERATION).await?;
     graph::lock(&tx, tenant).await?;
     let begun = commit(&tx, tenant, id).await?;
@@ -62,6 +70,33 @@ pub(super) async fn apply(
         Some(applying) => steps(storage, &applying).await,
         None => Ok(None),
     }
+}
+
+/// Why its new entities have no room, if they have none. One that is being applied already is not asked.
+async fn refused(
+    storage: &PostgresStorage,
+    tenant: TenantId,
+    id: &MutationId,
+) -> Result<Option<Refusal>, StorageError> {
+    let at_most = storage.count_staged(tenant, id).await?;
+    let tx = storage.snapshot(OPERATION).await?;
+    let standing = quotas::standing(&tx, tenant).await?;
+    let mut over = standing.refuses_entities(at_most);
+    if over.is_some() {
+        let new = tx
+            .number(
+                "SELECT count(DISTINCT m.entity_ref) FROM mutations s
+                 JOIN mutation_rows m ON m.tenant_id = s.tenant_id AND m.mutation_id = s.mutation_id
+                 WHERE s.tenant_id = $1 AND s.mutation_id = $2 AND s.committed = 0 AND m.unprocessed IS NOT NULL
+                   AND NOT EXISTS (SELECT 1 FROM refresh_state r
+                       WHERE r.tenant_id = $1 AND r.entity_ref = m.entity_ref)",
+                &[&tenant.0, &Text(&id.0)],
+            )
+            .await?;
+        over = standing.refuses_entities(u64::try_from(new).unwrap_or(0));
+    }
+    tx.commit().await?;
+    Ok(over.map(Refusal::Whole))
 }
 
 /// From here on it is applied in the end, and no other of its source.

@@ -1,10 +1,11 @@
 //! Processors as they are stored, and the version of a tenant's pipelines.
 
-use greenroom_model::{ProcessorName, TenantId};
+use greenroom_model::{Digest, ProcessorName, TenantId};
 use greenroom_storage::{Lane, Processor, ProcessorSettings, Revision, StorageError};
 use tokio_postgres::Row;
 
 use crate::activations;
+use crate::blobs;
 use crate::damage::{damaged, json, optional_unsigned32, text, timestamp, to_json, value};
 use crate::revisions;
 use crate::text::Text;
@@ -56,12 +57,14 @@ pub(super) async fn delete(
     if deleted == 0 {
         return Ok(false);
     }
-    // Its blobs may be another's too; the sweep removes those that no revision names.
+    let revisions = revisions::list(tx, tenant, name).await?;
     tx.run(
         "DELETE FROM processor_revisions WHERE tenant_id = $1 AND processor = $2",
         &[&tenant.0, &processor],
     )
     .await?;
+    let digests: Vec<&Digest> = revisions.iter().map(|revision| &revision.digest).collect();
+    blobs::drop_unnamed(tx, tenant, &digests).await?;
     tx.run(
         "DELETE FROM faults WHERE tenant_id = $1 AND processor = $2",
         &[&tenant.0, &processor],

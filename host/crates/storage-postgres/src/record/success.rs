@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use greenroom_model::{Digest, EntityRef, EntityUid, Relation, TenantId};
 use greenroom_storage::{
-    FaultRecord, RunResult, StorageError, Success, chain_too_long, left_digest,
+    FaultRecord, RunResult, StorageError, Success, chain_too_long, left_digest, no_room_for,
 };
 
 use crate::children::conflicts;
@@ -92,9 +92,14 @@ fn row<'a>(
     if let Some((first, others)) = too_far.split_first() {
         diagnostics.push(chain_too_long(first, others.len()));
     }
-    let complete = success.complete && too_far.is_empty();
-    // How far it is from its origin is no part of a memo, so what was refused for it is tried again by the next run.
-    let keeps_memo = !run.target.memo_cleared && too_far.is_empty();
+    if let (Some((first, others)), Some(over)) =
+        (run.placed.no_room.split_first(), &run.placed.over)
+    {
+        diagnostics.push(no_room_for(first, others.len(), over));
+    }
+    let complete = success.complete && run.placed.is_whole();
+    // How far it is from its origin is no part of a memo, nor is a quota, so what was refused for them is tried again by the next run.
+    let keeps_memo = !run.target.memo_cleared && run.placed.is_whole();
     let faulted = run.record.faults.iter().any(FaultRecord::may_be_regression);
     let good = run.record.calls.unprocessed.as_ref().filter(|_| !faulted);
     // A run with errors removes nothing.

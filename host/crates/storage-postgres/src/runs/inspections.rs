@@ -21,7 +21,6 @@ const HOUR_MINUTES: i64 = 60;
 pub(super) async fn claim(
     tx: &Transaction,
     worker: &WorkerId,
-    quota_ms: u64,
 ) -> Result<Option<Run>, StorageError> {
     free_dead(tx).await?;
     tx.run(
@@ -30,7 +29,7 @@ pub(super) async fn claim(
         &[&Text(GIVEN_UP), &i64::from(INSPECTION_ATTEMPTS)],
     )
     .await?;
-    let Some((tenant, id)) = next(tx, quota_ms).await? else {
+    let Some((tenant, id)) = next(tx).await? else {
         return Ok(None);
     };
     let run = tx
@@ -52,7 +51,7 @@ pub(super) async fn claim(
     Ok(run)
 }
 
-async fn next(tx: &Transaction, quota_ms: u64) -> Result<Option<(TenantId, RunId)>, StorageError> {
+async fn next(tx: &Transaction) -> Result<Option<(TenantId, RunId)>, StorageError> {
     let now = tx.now_ms();
     tx.one(
         "SELECT r.tenant_id, r.run_id FROM runs r
@@ -60,10 +59,16 @@ async fn next(tx: &Transaction, quota_ms: u64) -> Result<Option<(TenantId, RunId
            AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.tenant_id = r.tenant_id
                            AND o.state = 'running' AND o.kind = 'inspect-revision')
            AND (SELECT coalesce(sum(c.cpu_ms), 0) FROM compilations c
-                WHERE c.tenant_id = r.tenant_id AND c.minute > $2) < $3::bigint
+                WHERE c.tenant_id = r.tenant_id AND c.minute > $2) < coalesce(
+               (SELECT (q.overrides::jsonb ->> 'compileSecondsPerHour')::numeric * 1000 FROM tenant_quotas q
+                WHERE q.tenant_id = r.tenant_id), $3::bigint)
          ORDER BY coalesce((SELECT t.turn FROM compile_turns t WHERE t.tenant_id = r.tenant_id), 0),
              r.created_at, r.run_id LIMIT 1",
-        &[&now, &(now / 60_000 - HOUR_MINUTES), &stored(quota_ms)],
+        &[
+            &now,
+            &(now / 60_000 - HOUR_MINUTES),
+            &stored(tx.default_quotas().compile_ms_per_hour()),
+        ],
         |row| {
             let id = text(row, 1, "runs.run_id")?;
             Ok((tenant_id(row, 0, "runs.tenant_id")?, RunId(id)))

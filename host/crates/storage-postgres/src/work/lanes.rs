@@ -10,6 +10,7 @@ use greenroom_model::TenantId;
 use greenroom_storage::{Lane, StorageError};
 
 use crate::damage::stored;
+use crate::quotas;
 use crate::transaction::Transaction;
 use crate::work::enqueue::lane_number;
 
@@ -63,7 +64,8 @@ impl Account {
         sum.charged_us += charged_us;
     }
 
-    /// Writes it: held items, the correction of the pass, and the lane's mean, a moving one over some 16 items.
+    /// Writes it: CPU time of the tenant's minute, held items, the correction of the pass, and the lane's mean, a moving one over
+    /// some 16 items.
     pub(crate) async fn settle(
         self,
         tx: &Transaction,
@@ -74,6 +76,10 @@ impl Account {
         }
         let lanes: Vec<i64> = self.0.keys().copied().collect();
         let sums = || self.0.values();
+        if sums().any(|sum| sum.recorded > 0) {
+            let used: u64 = sums().map(|sum| sum.used_us.unsigned_abs()).sum();
+            quotas::charge(tx, tenant, used).await?;
+        }
         let items: Vec<i64> = sums().map(|sum| sum.items).collect();
         let owed: Vec<f64> = sums()
             .map(|sum| (sum.used_us - sum.charged_us) as f64)

@@ -8,9 +8,10 @@
 use std::collections::HashMap;
 
 use greenroom_model::TenantId;
-use greenroom_storage::{Lane, ON_REQUEST_HELD, StorageError};
+use greenroom_storage::{Lane, ON_REQUEST_HELD, Quotas, StorageError};
 
 use crate::damage::{stored, tenant_id, unsigned, value};
+use crate::quotas;
 use crate::transaction::Transaction;
 use crate::work::enqueue::{lane_number, read_lane};
 
@@ -53,6 +54,7 @@ impl LaneRow {
 struct TenantSums {
     held: u64,
     ready_weight: f64,
+    quotas: Quotas,
 }
 
 /// Locks the lanes whose turn it may be, by pass. Tenants that hold as much as they may are passed by.
@@ -115,8 +117,8 @@ pub(super) struct Turn {
     tenants: HashMap<TenantId, TenantSums>,
     limit: u64,
     taken: u64,
-    /// What one tenant may hold while another has due work.
-    half: u64,
+    /// What is held and what is to be: of it a tenant may hold its share, and half while another has due work.
+    threads: u64,
 }
 
 /// A lane to take from, and how many.
@@ -140,7 +142,8 @@ impl Turn {
             .all(
                 "SELECT (SELECT count(*) FROM (SELECT 1 FROM work w WHERE w.tenant_id = look.tenant_id
                          AND w.lane = look.lane AND w.worker_id IS NULL AND w.due_at <= $3 LIMIT $4) due),
-                     sums.held, sums.ready_weight, everybody.held
+                     sums.held, sums.ready_weight, everybody.held,
+                     (SELECT overrides FROM tenant_quotas q WHERE q.tenant_id = look.tenant_id)
                  FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS look (tenant_id, lane, n)
                  CROSS JOIN LATERAL (
                      SELECT sum(held)::bigint AS held, coalesce(sum(weight) FILTER (WHERE ready), 0) AS ready_weight
@@ -153,6 +156,7 @@ impl Turn {
                     let sums = TenantSums {
                         held: unsigned(row, 1, "tenant_lanes.held")?,
                         ready_weight: value(row, 2, "tenant_lanes.weight")?,
+                        quotas: quotas::of_row(tx, row, 4)?,
                     };
                     let everybody = unsigned(row, 3, "tenant_lanes.held")?;
                     Ok((unsigned(row, 0, "work")?, sums, everybody))
@@ -171,7 +175,7 @@ impl Turn {
             tenants,
             limit,
             taken: 0,
-            half: (held_by_all + limit).div_ceil(2),
+            threads: held_by_all + limit,
         })
     }
 
@@ -194,6 +198,13 @@ impl Turn {
 
     fn left(&self) -> u64 {
         self.limit - self.taken
+    }
+
+    /// How many items more a tenant may hold by its share of threads.
+    fn share_left(&self, tenant: TenantId) -> u64 {
+        self.tenants.get(&tenant).map_or(0, |sums| {
+            sums.quotas.share_of(self.threads).saturating_sub(sums.held)
+        })
     }
 
     fn held(&self, tenant: TenantId) -> u64 {
@@ -239,7 +250,9 @@ impl Turn {
         }
         self.by_pass().into_iter().find_map(|lane| {
             let row = &self.lanes[lane];
-            let room = u64::from(ON_REQUEST_HELD).saturating_sub(row.held);
+            let room = u64::from(ON_REQUEST_HELD)
+                .saturating_sub(row.held)
+                .min(self.share_left(row.tenant));
             (row.lane == Lane::OnRequest && room > 0).then(|| Pick {
                 lane,
                 items: self.left().min(room),
@@ -260,14 +273,17 @@ impl Turn {
         for lane in self.by_pass() {
             let row = &self.lanes[lane];
             let holds = self.held(row.tenant);
-            let room = row.max_held.saturating_sub(holds);
+            let room = row
+                .max_held
+                .saturating_sub(holds)
+                .min(self.share_left(row.tenant));
             if room == 0 || (row.lane == Lane::OnRequest && row.held < u64::from(ON_REQUEST_HELD)) {
                 continue;
             }
             lanes += 1;
             let known = within.as_ref().or(beyond.as_ref());
             others |= known.is_some_and(|(known, _)| self.lanes[known.lane].tenant != row.tenant);
-            let more = self.half.saturating_sub(holds);
+            let more = self.threads.div_ceil(2).saturating_sub(holds);
             let items = left.min(room);
             let slot = if more > 0 { &mut within } else { &mut beyond };
             slot.get_or_insert((Pick { lane, items }, more));

@@ -10,7 +10,7 @@ use greenroom_storage::{Child, Lane};
 use rusqlite::params;
 
 use crate::children::edges::Source;
-use crate::children::{Giver, place};
+use crate::children::{Giver, Placed, place};
 use crate::damage::value;
 use crate::entities::{stored_ref, uid_of};
 use crate::statement;
@@ -133,7 +133,10 @@ pub(crate) fn release(
                 unprocessed,
                 location_key: loser.location_key,
             };
-            place(tx, giver, &child)?;
+            // What has no room stays lost until the provider gives it again.
+            if let Placed::NoRoom(_) = place(tx, giver, &child)? {
+                note(tx, giver, &child, None)?;
+            }
         } else {
             let parent = crate::entities::ref_of_text(&loser.parent);
             if let Some(uid) = uid_of(tx, tenant, &parent)? {

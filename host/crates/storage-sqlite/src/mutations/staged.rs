@@ -10,7 +10,7 @@
 
 use greenroom_model::{EntityRef, TenantId, Timestamp};
 use greenroom_storage::{
-    Child, MAX_NAMED_CONFLICTS, MutationId, MutationKind, MutationLine, MutationOutcome,
+    Child, MAX_NAMED_CONFLICTS, MutationId, MutationKind, MutationLine, MutationOutcome, Refusal,
     StorageError,
 };
 use rusqlite::{Connection, params};
@@ -22,6 +22,7 @@ use crate::children::{Placed, conflicts};
 use crate::damage::{damaged, stored, tenant_id, unsigned, value};
 use crate::entities::{Pruning, prune_rest, stored_ref};
 use crate::log::last_seq;
+use crate::quotas;
 use crate::statement;
 use crate::writer::WriteTx;
 
@@ -108,6 +109,13 @@ pub(super) async fn apply(
     tenant: TenantId,
     id: &MutationId,
 ) -> Result<Option<MutationOutcome>, StorageError> {
+    if let Some(refusal) = refused(storage, tenant, id).await? {
+        forget(storage, tenant, id, STAGING).await?;
+        return Ok(Some(MutationOutcome {
+            refused: Some(refusal),
+            ..MutationOutcome::default()
+        }));
+    }
     let named = id.clone();
     let begun = storage
         .write(OPERATION, move |tx| commit(tx, tenant, &named))
@@ -116,6 +124,46 @@ pub(super) async fn apply(
         Some(applying) => steps(storage, &applying).await,
         None => Ok(None),
     }
+}
+
+/// Why its new entities have no room, if they have none. One that is being applied already is not asked.
+async fn refused(
+    storage: &SqliteStorage,
+    tenant: TenantId,
+    id: &MutationId,
+) -> Result<Option<Refusal>, StorageError> {
+    let (defaults, id) = (storage.default_quotas(), id.clone());
+    let over = storage
+        .read(OPERATION, move |conn| {
+            if quotas::refuses_entities(conn, &defaults, tenant, count(conn, tenant, &id)?)?
+                .is_none()
+                || !is_staging(conn, tenant, &id)?
+            {
+                return Ok(None);
+            }
+            let new = statement::one(
+                conn,
+                "SELECT count(DISTINCT m.entity_ref) FROM mutation_rows m INDEXED BY mutation_rows_ref
+                 WHERE m.tenant_id = ?1 AND m.mutation_id = ?2 AND m.unprocessed IS NOT NULL
+                   AND NOT EXISTS (SELECT 1 FROM refresh_state r
+                       WHERE r.tenant_id = ?1 AND r.entity_ref = m.entity_ref)",
+                params![tenant.0, id.0],
+                |row| unsigned(row, 0, "mutation_rows"),
+            )?;
+            quotas::refuses_entities(conn, &defaults, tenant, new.unwrap_or(0))
+        })
+        .await?;
+    Ok(over.map(Refusal::Whole))
+}
+
+fn is_staging(conn: &Connection, tenant: TenantId, id: &MutationId) -> rusqlite::Result<bool> {
+    let state = statement::one(
+        conn,
+        "SELECT committed FROM mutations WHERE tenant_id = ?1 AND mutation_id = ?2",
+        params![tenant.0, id.0],
+        |row| value::<i64>(row, 0, "mutations.committed"),
+    )?;
+    Ok(state == Some(STAGING))
 }
 
 /// From here on it is applied in the end, and no other of its source.
@@ -197,6 +245,7 @@ fn add(outcome: &mut MutationOutcome, (entity_ref, placed): (EntityRef, Placed))
             outcome.conflicts.push(entity_ref);
         }
         Placed::Conflict => {}
+        Placed::NoRoom(over) => outcome.leave_out(over),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use greenroom_model::{Digest, EntityRef, TenantId};
-use greenroom_storage::{Claim, Success, chain_too_long, left_digest};
+use greenroom_storage::{Claim, Success, chain_too_long, left_digest, no_room_for};
 use rusqlite::params;
 
 use crate::children::conflicts;
@@ -33,10 +33,13 @@ pub(super) fn apply(
     if let Some((first, others)) = placed.too_far.split_first() {
         diagnostics.push(chain_too_long(first, others.len()));
     }
-    let complete = success.complete && placed.too_far.is_empty();
+    if let (Some((first, others)), Some(over)) = (placed.no_room.split_first(), &placed.over) {
+        diagnostics.push(no_room_for(first, others.len(), over));
+    }
+    let complete = success.complete && placed.is_whole();
     let told = to_json(&diagnostics)?;
-    // How far it is from its origin is no part of a memo, so what was refused for it is tried again by the next run.
-    let keeps_memo = !target.held.memo_cleared && placed.too_far.is_empty();
+    // How far it is from its origin is no part of a memo, nor is a quota, so what was refused for them is tried again by the next run.
+    let keeps_memo = !target.held.memo_cleared && placed.is_whole();
     let memo = keeps_memo.then_some(&success.memo);
     let source = Source::Parent(&target.entity_ref);
     let (kept, lost) = split(

@@ -12,6 +12,7 @@ use greenroom_storage::{Claimed, Lane, ON_REQUEST_HELD, WORKER_LEASE_MS, WorkerI
 use rusqlite::params;
 
 use crate::damage::{tenant_id, unsigned, value};
+use crate::quotas;
 use crate::statement;
 use crate::work::enqueue::read_lane;
 use crate::work::{lanes, take};
@@ -22,8 +23,8 @@ struct Turn {
     limit: usize,
     /// Lanes with nothing more to give.
     empty: HashSet<(TenantId, Lane)>,
-    /// What one tenant may hold while another has due work.
-    half: u64,
+    /// What is held and what is to be: of it a tenant may hold its share, and half while another has due work.
+    threads: u64,
     claimed: Vec<Claimed>,
 }
 
@@ -42,10 +43,11 @@ pub(super) fn claim(
     on_request_only: bool,
 ) -> rusqlite::Result<Vec<Claimed>> {
     lanes::promote(tx)?;
+    quotas::put_aside(tx)?;
     let mut turn = Turn {
         limit,
         empty: HashSet::new(),
-        half: (held_by_all(tx)? + limit as u64).div_ceil(2),
+        threads: held_by_all(tx)? + limit as u64,
         claimed: Vec::new(),
     };
     while let Some(pick) = asked(tx, &turn)? {
@@ -68,6 +70,10 @@ pub(super) fn claim(
 }
 
 impl Turn {
+    fn half(&self) -> u64 {
+        self.threads.div_ceil(2)
+    }
+
     fn left(&self) -> usize {
         self.limit - self.claimed.len()
     }
@@ -99,11 +105,19 @@ fn asked(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
     while let Some(row) = rows.next()? {
         let tenant = tenant_id(row, 0, "tenant_lanes.tenant_id")?;
         let room = i64::from(ON_REQUEST_HELD) - value::<i64>(row, 1, "tenant_lanes.held")?;
-        if room > 0 && !turn.empty.contains(&(tenant, Lane::OnRequest)) {
+        if room <= 0 || turn.empty.contains(&(tenant, Lane::OnRequest)) {
+            continue;
+        }
+        let share = quotas::of(tx, tenant)?.share_of(turn.threads);
+        let share = share.saturating_sub(held_by(tx, tenant)?);
+        let room = usize::try_from(share)
+            .unwrap_or(usize::MAX)
+            .min(room as usize);
+        if room > 0 {
             return Ok(Some(Pick {
                 tenant,
                 lane: Lane::OnRequest,
-                items: turn.left().min(room as usize),
+                items: turn.left().min(room),
             }));
         }
     }
@@ -130,7 +144,8 @@ fn fair(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
         let held: i64 = value(row, 2, "tenant_lanes.held")?;
         let max_held = unsigned(row, 3, "tenant_lanes.max_held")?;
         let holds = held_by(tx, tenant)?;
-        let room = max_held.saturating_sub(holds);
+        let share = quotas::of(tx, tenant)?.share_of(turn.threads);
+        let room = max_held.min(share).saturating_sub(holds);
         let done = turn.empty.contains(&(tenant, lane));
         if done || room == 0 || (lane == Lane::OnRequest && held < i64::from(ON_REQUEST_HELD)) {
             continue;
@@ -139,7 +154,7 @@ fn fair(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
         lanes += 1;
         let known = within.as_ref().or(beyond.as_ref());
         others |= known.is_some_and(|(known, _)| known.tenant != tenant);
-        let more = usize::try_from(turn.half.saturating_sub(holds)).unwrap_or(usize::MAX);
+        let more = usize::try_from(turn.half().saturating_sub(holds)).unwrap_or(usize::MAX);
         let slot = if more > 0 { &mut within } else { &mut beyond };
         slot.get_or_insert((
             Pick {

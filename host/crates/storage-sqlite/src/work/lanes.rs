@@ -11,6 +11,7 @@ use greenroom_storage::Lane;
 use rusqlite::{Connection, params};
 
 use crate::damage::{optional_timestamp, stored, tenant_id, timestamp, value};
+use crate::quotas;
 use crate::statement;
 use crate::work::enqueue::{lane_number, read_lane};
 use crate::writer::WriteTx;
@@ -163,8 +164,16 @@ impl Account {
         sum.charged_us += charged_us;
     }
 
-    /// Writes it: held items, the correction of the pass, and the lane's mean, a moving one over some 16 items.
+    /// Writes it: CPU time of the tenant's minute, held items, the correction of the pass, and the lane's mean, a moving one over
+    /// some 16 items.
     pub(crate) fn settle(self, tx: &mut WriteTx<'_>) -> rusqlite::Result<()> {
+        let mut used: BTreeMap<i64, u64> = BTreeMap::new();
+        for ((tenant, _), sum) in self.0.iter().filter(|(_, sum)| sum.recorded > 0) {
+            *used.entry(*tenant).or_default() += sum.used_us.unsigned_abs();
+        }
+        for (tenant, us) in used {
+            quotas::charge(tx, TenantId(tenant), us)?;
+        }
         for ((tenant, lane), sum) in self.0 {
             let mean = (sum.recorded > 0).then(|| sum.used_us as f64 / sum.recorded as f64);
             let step = (sum.recorded as f64 / 16.0).min(1.0);

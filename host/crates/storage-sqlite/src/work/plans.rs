@@ -27,6 +27,7 @@ const SOURCES: &[&str] = &[
     include_str!("../orphans.rs"),
     include_str!("../orphans/reach.rs"),
     include_str!("../orphans/strategy.rs"),
+    include_str!("../quotas.rs"),
     include_str!("../record.rs"),
     include_str!("../record/failure.rs"),
     include_str!("../record/reads_used.rs"),

@@ -4,8 +4,8 @@
 use super::queue::{World, claim_all, refs, worker};
 use super::{HOSTILE_TEXT, TestClock, processor_name, tenant};
 use crate::{
-    Blob, BlobKind, BundledSettings, Lane, NewRevision, ProcessorSettings, QuarantineMode,
-    Revision, RevisionState, SetBundled, SettingsPut, Storage,
+    Blob, BlobKind, BundledSettings, CreatedProcessor, Lane, NewRevision, Processor,
+    ProcessorSettings, QuarantineMode, Revision, RevisionState, SetBundled, SettingsPut, Storage,
 };
 use greenroom_model::{Clock, Digest, Matcher, TenantId};
 use serde_json::json;
@@ -13,6 +13,13 @@ use serde_json::json;
 fn ready() -> RevisionState {
     RevisionState::Ready {
         descriptor: HOSTILE_TEXT.into(),
+    }
+}
+
+fn created(created: CreatedProcessor) -> Processor {
+    match created {
+        CreatedProcessor::There(processor) => processor,
+        CreatedProcessor::OverQuota(over) => panic!("{over}"),
     }
 }
 
@@ -24,7 +31,7 @@ async fn add(storage: &dyn Storage, tenant: TenantId, name: &str, bytes: &str) -
         .unwrap();
     match added.unwrap() {
         NewRevision::Added(revision) => revision,
-        NewRevision::Known(revision) => panic!("revision {} is known already", revision.number),
+        other => panic!("it is not new: {other:?}"),
     }
 }
 
@@ -32,12 +39,12 @@ async fn add(storage: &dyn Storage, tenant: TenantId, name: &str, bytes: &str) -
 pub async fn a_processor_is_created_once(storage: &dyn Storage, clock: &TestClock) {
     let tenant = tenant(storage, "acme").await;
     let name = processor_name("owner");
-    let created = storage.create_processor(tenant, &name).await.unwrap();
+    let created = created(storage.create_processor(tenant, &name).await.unwrap());
     assert_eq!(created.settings, ProcessorSettings::default());
     assert_eq!(created.current, None);
     let created_at = clock.now();
     clock.advance(1000);
-    let again = storage.create_processor(tenant, &name).await.unwrap();
+    let again = self::created(storage.create_processor(tenant, &name).await.unwrap());
     assert_eq!(again.created_at, created_at);
     storage
         .create_processor(tenant, &processor_name("a"))

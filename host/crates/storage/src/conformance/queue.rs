@@ -357,6 +357,20 @@ macro_rules! queue_conformance {
             a_staged_delta_touches_what_it_names,
             a_staged_mutation_takes_conflicts_as_another_does,
         ]);
+        $crate::storage_conformance!(@group $run, quotas, [
+            what_is_set_holds_for_its_tenant,
+            q05_entities_are_refused_beyond_the_last_one,
+            q05_of_two_that_race_for_the_last_entity_one_gets_it,
+            q05_a_staged_mutation_without_room_changes_nothing,
+            an_emission_without_room_is_an_error_of_its_parent,
+            many_emissions_stop_at_the_quota,
+            a_location_without_room_is_not_registered,
+            a_loser_without_room_stays_one,
+            q04_processors_and_components_are_counted_for_the_tenant,
+            q05_of_two_that_race_for_the_last_processor_one_gets_it,
+            a_tenant_without_cpu_time_waits_until_its_minute_has_room,
+            a_tenant_holds_no_more_than_its_share_of_threads,
+        ]);
         $crate::storage_conformance!(@group $run, locations, [
             a_location_is_registered_once,
             locations_are_walked_in_parts,

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test suite: an error is a failure")]
 
 use super::{HOSTILE_TEXT, TestClock, tenant};
-use crate::{INSPECTION_ATTEMPTS, NewRun, Run, RunId, RunKind, RunState, Storage, WorkerId};
+use crate::{
+    INSPECTION_ATTEMPTS, NewRun, QuotaOverrides, Run, RunId, RunKind, RunState, Storage, WorkerId,
+};
 use greenroom_model::{Clock, TenantId};
 
 fn run_id(id: &str) -> RunId {
@@ -228,7 +230,7 @@ async fn upload(storage: &dyn Storage, tenant: TenantId, id: &str) {
 }
 
 async fn inspection(storage: &dyn Storage, worker: &WorkerId) -> Option<String> {
-    let claimed = storage.claim_inspection(worker, 60_000).await.unwrap();
+    let claimed = storage.claim_inspection(worker).await.unwrap();
     claimed.map(|run| run.id.0)
 }
 
@@ -285,6 +287,11 @@ pub async fn a09_a_tenant_waits_when_its_hour_is_used_up(storage: &dyn Storage, 
         tenant(storage, "other").await,
     );
     let worker = worker(storage, "w").await;
+    let minute = QuotaOverrides {
+        compile_seconds_per_hour: Some(60),
+        ..QuotaOverrides::default()
+    };
+    storage.put_quota_overrides(greedy, minute).await.unwrap();
     upload(storage, greedy, "g0").await;
     storage.charge_compilation(greedy, 59_999).await.unwrap();
     assert_eq!(inspection(storage, &worker).await.as_deref(), Some("g0"));

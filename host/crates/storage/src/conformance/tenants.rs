@@ -105,6 +105,7 @@ pub async fn deleting_a_tenant_takes_everything_in_it_and_nothing_else(
             name: "n".into(),
             secret_hash: [1; 32],
             scopes: vec![Scope::Read],
+            not_before: None,
             expires_at: None,
         };
         storage.create_token(token).await.unwrap();

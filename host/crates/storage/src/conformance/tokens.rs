@@ -12,6 +12,7 @@ fn token(id: &str, tenant: Option<TenantId>) -> NewToken {
         name: format!("name of {id}"),
         secret_hash: [3; 32],
         scopes: vec![Scope::Read, Scope::Deploy],
+        not_before: Some(Timestamp(4)),
         expires_at: Some(Timestamp(5)),
     }
 }
@@ -32,6 +33,7 @@ pub async fn a_token_is_stored_listed_and_revoked(storage: &dyn Storage, clock: 
     assert_eq!(found.name, "name of t1");
     assert_eq!(found.secret_hash, [3; 32]);
     assert_eq!(found.scopes, [Scope::Read, Scope::Deploy]);
+    assert_eq!(found.not_before, Some(Timestamp(4)));
     assert_eq!(found.expires_at, Some(Timestamp(5)));
     assert_eq!(found.revoked_at, None);
     let listed = storage.list_tokens(Some(tenant)).await.unwrap();

@@ -67,7 +67,9 @@ impl<'a> Trial<'a> {
             .await
             .unwrap()
             .unwrap();
-        let (NewRevision::Added(revision) | NewRevision::Known(revision)) = added;
+        let (NewRevision::Added(revision) | NewRevision::Known(revision)) = added else {
+            panic!("it has no room: {added:?}");
+        };
         let ready = RevisionState::Ready {
             descriptor: "{}".into(),
         };
