@@ -78,6 +78,7 @@ pub use tasks::{RunningTask, ScheduledTask, TaskAnswer, TaskRepository, TaskSett
 pub use tenants::{NewTenant, Tenant, TenantRepository, TenantSettings};
 pub use tokens::{NewToken, Scope, Token, TokenRepository};
 pub use work::{
-    CallsMade, Child, Claim, Claimed, Failure, Lane, ON_REQUEST_HELD, Recorded, RunCalls,
-    RunRecord, RunResult, Success, TracedRead, WORKER_LEASE_MS, WorkQueue, WorkerId, Workers,
+    CallsMade, Child, Claim, Claimed, Failure, Lane, ON_REQUEST_CREDIT, ON_REQUEST_HELD, Recorded,
+    RunCalls, RunRecord, RunResult, Success, TracedRead, WORKER_LEASE_MS, WorkQueue, WorkerId,
+    Workers,
 };

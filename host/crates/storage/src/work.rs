@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 pub const WORKER_LEASE_MS: i64 = 10_000;
 /// Items of lane *on request* a tenant may hold before the rest spills.
 pub const ON_REQUEST_HELD: u32 = 100;
+/// How far lane *on request* may be ahead of its tenant's other lanes and still go first: some 20 s of CPU time in the units of a
+/// pass. Beyond it the lane takes its turn, so that who never stops asking does not starve the rest of what is his (q02).
+pub const ON_REQUEST_CREDIT: f64 = 60_000_000.0;
 
 /// A worker process, named by a fresh UUID at its start.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,4 +1,5 @@
-//! Indexes by tenant: built on demand by one flight, bounded in bytes, evicted least recently used.
+//! Indexes by tenant: built on demand by one flight, bounded in bytes, evicted least recently used. Small ones have a room of
+//! their own, so that a large tenant takes nobody's index but that of another large one (q06).
 //!
 //! The build is a task of its own, so that a client that leaves does not end it for the others who wait. Whoever waits
 //! does so for 5 s and is then told to come back.
@@ -27,8 +28,12 @@ const READ_YOUR_WRITES: Duration = Duration::from_secs(1);
 const SCAN_ROWS: u32 = 500;
 /// Builds at a time.
 const BUILDS: usize = 2;
-/// Bytes all indexes may hold together.
+/// Bytes that all large indexes may hold together,
 const MAX_BYTES: usize = 512 * 1024 * 1024;
+/// and all small ones,
+const MAX_SMALL_BYTES: usize = 64 * 1024 * 1024;
+/// and what is a small one.
+const SMALL_BYTES: usize = 8 * 1024 * 1024;
 
 /// The index of one tenant, and how far it has come.
 pub(crate) struct TenantIndex {
@@ -169,7 +174,7 @@ impl IndexSet {
             .collect()
     }
 
-    /// Measures the indexes and drops the least recently used until the rest fit; the last one stays.
+    /// Measures the indexes and drops the least recently used until the rest fit; the last large one stays.
     pub(super) async fn fit(&self) {
         let mut indexes = self.ready();
         let mut entities = 0;
@@ -180,17 +185,13 @@ impl IndexSet {
             }
         }
         indexes.sort_by_key(|(_, index)| index.used.load(Ordering::Relaxed));
-        let mut bytes: usize = indexes
+        let sizes: Vec<(TenantId, usize)> = indexes
             .iter()
-            .map(|(_, index)| index.bytes.load(Ordering::Relaxed))
-            .sum();
-        let candidates = indexes.len().saturating_sub(1);
-        for (tenant, index) in indexes.iter().take(candidates) {
-            if bytes <= MAX_BYTES {
-                break;
-            }
-            self.forget(*tenant);
-            bytes -= index.bytes.load(Ordering::Relaxed);
+            .map(|(tenant, index)| (*tenant, index.bytes.load(Ordering::Relaxed)))
+            .collect();
+        let (dropped, bytes) = beyond(&sizes);
+        for tenant in dropped {
+            self.forget(tenant);
         }
         self.metrics.indexes(indexes.len(), bytes, entities);
     }
@@ -255,6 +256,26 @@ impl IndexSet {
     }
 }
 
+/// What has to go of indexes of these sizes, which are by last use, and the bytes that stay.
+fn beyond(sizes: &[(TenantId, usize)]) -> (Vec<TenantId>, usize) {
+    let (small, large): (Vec<_>, Vec<_>) =
+        sizes.iter().partition(|(_, bytes)| *bytes <= SMALL_BYTES);
+    let mut dropped = Vec::new();
+    let mut stay = 0;
+    for (indexes, most) in [(small, MAX_SMALL_BYTES), (large, MAX_BYTES)] {
+        let mut bytes: usize = indexes.iter().map(|(_, bytes)| bytes).sum();
+        for (tenant, of_one) in indexes.iter().take(indexes.len().saturating_sub(1)) {
+            if bytes <= most {
+                break;
+            }
+            dropped.push(*tenant);
+            bytes -= of_one;
+        }
+        stay += bytes;
+    }
+    (dropped, stay)
+}
+
 /// Whether the index is there or still to come: a builder that is gone before it answered never will.
 fn is_alive(phase: &watch::Receiver<Phase>) -> bool {
     match &*phase.borrow() {
@@ -297,5 +318,42 @@ pub(super) fn put(index: &mut Index, row: FinalEntity) {
     if let Err(error) = result {
         warn!(error, entity.r#ref = %entity_ref, "an entity cannot be indexed");
         index.remove(&entity_ref);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LARGE: usize = MAX_BYTES / 2 + 1;
+
+    fn dropped(sizes: &[usize]) -> Vec<i64> {
+        let sizes: Vec<(TenantId, usize)> =
+            (0_i64..).map(TenantId).zip(sizes.iter().copied()).collect();
+        beyond(&sizes)
+            .0
+            .into_iter()
+            .map(|tenant| tenant.0)
+            .collect()
+    }
+
+    #[test]
+    fn q06_a_large_index_takes_no_small_ones_room() {
+        assert!(dropped(&[1, SMALL_BYTES, 2 * MAX_BYTES]).is_empty());
+        assert!(
+            dropped(&[2 * MAX_BYTES, 1]).is_empty(),
+            "the last large one stays"
+        );
+        assert_eq!(dropped(&[LARGE, 1, LARGE, LARGE]), [0, 2]);
+        assert!(dropped(&[MAX_BYTES / 2, MAX_BYTES / 2]).is_empty());
+    }
+
+    #[test]
+    fn q06_many_small_indexes_are_bounded_by_last_use() {
+        let fit = MAX_SMALL_BYTES / SMALL_BYTES;
+        assert!(dropped(&vec![SMALL_BYTES; fit]).is_empty());
+        assert_eq!(dropped(&vec![SMALL_BYTES; fit + 2]), [0, 1]);
+        let (_, stay) = beyond(&[(TenantId(0), 2 * MAX_BYTES), (TenantId(1), 5)]);
+        assert_eq!(stay, 2 * MAX_BYTES + 5);
     }
 }

@@ -1,14 +1,15 @@
 //! Whose turn it is, decided in memory on lanes that are locked.
 //!
-//! First lane *on request* of all tenants, each up to [`ON_REQUEST_HELD`] held items; then the ready lanes by lowest pass,
-//! where what is beyond that number in *on request* takes its turn like *changed*. While another tenant has due work, a
+//! First lane *on request* of all tenants, each up to [`ON_REQUEST_HELD`] held items, and up to half of all while another could
+//! take something; then the ready lanes by lowest pass, where what is beyond that number in *on request*, or beyond its credit,
+//! takes its turn like *changed*; then what is left of *on request*. While another tenant has due work, a
 //! tenant holds at most half of all that is held, this claim included: with claims of as many items as threads are free,
 //! that is half of the threads. Every step either takes items or leaves its lane for this claim, so the loop ends.
 
 use std::collections::HashMap;
 
 use greenroom_model::TenantId;
-use greenroom_storage::{Lane, ON_REQUEST_HELD, Quotas, StorageError};
+use greenroom_storage::{Lane, ON_REQUEST_CREDIT, ON_REQUEST_HELD, Quotas, StorageError};
 
 use crate::damage::{stored, tenant_id, unsigned, value};
 use crate::quotas;
@@ -121,6 +122,15 @@ pub(super) struct Turn {
     threads: u64,
 }
 
+/// What is taken of lane *on request*.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    /// First, and while another tenant could take something no more than half.
+    Half,
+    /// What nobody else could take.
+    Left,
+}
+
 /// A lane to take from, and how many.
 struct Pick {
     lane: usize,
@@ -181,11 +191,14 @@ impl Turn {
 
     /// Decides what is taken of which lane.
     pub(super) fn decide(&mut self, on_request_only: bool) {
-        while let Some(pick) = self.asked() {
+        while let Some(pick) = self.asked(Which::Half) {
             self.take(&pick);
         }
         if !on_request_only {
             while let Some(pick) = self.fair() {
+                self.take(&pick);
+            }
+            while let Some(pick) = self.asked(Which::Left) {
                 self.take(&pick);
             }
         }
@@ -244,20 +257,43 @@ impl Turn {
     }
 
     /// The next lane *on request*.
-    fn asked(&self) -> Option<Pick> {
+    fn asked(&self, which: Which) -> Option<Pick> {
         if self.left() == 0 {
             return None;
         }
         self.by_pass().into_iter().find_map(|lane| {
             let row = &self.lanes[lane];
-            let room = u64::from(ON_REQUEST_HELD)
+            if row.lane != Lane::OnRequest || which == Which::Half && self.is_overdrawn(row) {
+                return None;
+            }
+            let most = match which == Which::Half && self.other_could(row.tenant) {
+                true => self.threads.div_ceil(2),
+                false => u64::MAX,
+            };
+            let room = most
+                .min(u64::from(ON_REQUEST_HELD))
                 .saturating_sub(row.held)
                 .min(self.share_left(row.tenant));
-            (row.lane == Lane::OnRequest && room > 0).then(|| Pick {
+            (room > 0).then(|| Pick {
                 lane,
                 items: self.left().min(room),
             })
         })
+    }
+
+    /// Whether another tenant has something that this claim could take.
+    fn other_could(&self, tenant: TenantId) -> bool {
+        let mut others = self.lanes.iter().filter(|row| row.tenant != tenant);
+        others.any(|row| !row.is_empty && row.left() > 0)
+    }
+
+    /// Whether lane *on request* has been ahead of its tenant's other lanes for too long to go first.
+    fn is_overdrawn(&self, asked: &LaneRow) -> bool {
+        let others = self.lanes.iter().filter(|row| {
+            row.tenant == asked.tenant && row.lane != Lane::OnRequest && row.left() > 0
+        });
+        let lowest = others.map(|row| row.pass).min_by(f64::total_cmp);
+        lowest.is_some_and(|lowest| asked.pass > lowest + ON_REQUEST_CREDIT)
     }
 
     /// The next lane by pass. A tenant with half of the claim goes again only if nobody else can.
@@ -277,7 +313,10 @@ impl Turn {
                 .max_held
                 .saturating_sub(holds)
                 .min(self.share_left(row.tenant));
-            if room == 0 || (row.lane == Lane::OnRequest && row.held < u64::from(ON_REQUEST_HELD)) {
+            let goes_first = row.lane == Lane::OnRequest
+                && row.held < u64::from(ON_REQUEST_HELD)
+                && !self.is_overdrawn(row);
+            if room == 0 || goes_first {
                 continue;
             }
             lanes += 1;

@@ -1,14 +1,17 @@
 //! Claiming: whose turn it is.
 //!
-//! First lane *on request* of all tenants, each up to [`ON_REQUEST_HELD`] held items; then the ready lanes by lowest pass,
-//! where what is beyond that number in *on request* takes its turn like *changed*. While another tenant has due work, a
+//! First lane *on request* of all tenants, each up to [`ON_REQUEST_HELD`] held items, and up to half of all while another could
+//! take something; then the ready lanes by lowest pass, where what is beyond that number in *on request*, or beyond its credit,
+//! takes its turn like *changed*; then what is left of *on request*. While another tenant has due work, a
 //! tenant holds at most half of all that is held, this claim included: with claims of as many items as threads are free,
 //! that is half of the threads. Every step either takes items or leaves its lane for this claim, so the loop ends.
 
 use std::collections::HashSet;
 
 use greenroom_model::TenantId;
-use greenroom_storage::{Claimed, Lane, ON_REQUEST_HELD, WORKER_LEASE_MS, WorkerId};
+use greenroom_storage::{
+    Claimed, Lane, ON_REQUEST_CREDIT, ON_REQUEST_HELD, WORKER_LEASE_MS, WorkerId,
+};
 use rusqlite::params;
 
 use crate::damage::{tenant_id, unsigned, value};
@@ -21,11 +24,21 @@ use crate::writer::WriteTx;
 /// One claim under way.
 struct Turn {
     limit: usize,
+    on_request_only: bool,
     /// Lanes with nothing more to give.
     empty: HashSet<(TenantId, Lane)>,
     /// What is held and what is to be: of it a tenant may hold its share, and half while another has due work.
     threads: u64,
     claimed: Vec<Claimed>,
+}
+
+/// What is taken of lane *on request*.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    /// First, and while another tenant could take something no more than half.
+    Half,
+    /// What nobody else could take.
+    Left,
 }
 
 /// A lane to take from, and how many.
@@ -46,15 +59,19 @@ pub(super) fn claim(
     quotas::put_aside(tx)?;
     let mut turn = Turn {
         limit,
+        on_request_only,
         empty: HashSet::new(),
         threads: held_by_all(tx)? + limit as u64,
         claimed: Vec::new(),
     };
-    while let Some(pick) = asked(tx, &turn)? {
+    while let Some(pick) = asked(tx, &turn, Which::Half)? {
         turn.take(tx, worker, &pick)?;
     }
     if !on_request_only {
         while let Some(pick) = fair(tx, &turn)? {
+            turn.take(tx, worker, &pick)?;
+        }
+        while let Some(pick) = asked(tx, &turn, Which::Left)? {
             turn.take(tx, worker, &pick)?;
         }
     }
@@ -94,20 +111,27 @@ impl Turn {
 }
 
 /// The next lane *on request*.
-fn asked(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
+fn asked(tx: &WriteTx<'_>, turn: &Turn, which: Which) -> rusqlite::Result<Option<Pick>> {
     if turn.left() == 0 {
         return Ok(None);
     }
     let mut ready = tx.prepare_cached(
-        "SELECT tenant_id, held FROM tenant_lanes WHERE ready = 1 AND lane = 0 ORDER BY pass",
+        "SELECT tenant_id, held, pass FROM tenant_lanes WHERE ready = 1 AND lane = 0 ORDER BY pass",
     )?;
     let mut rows = ready.query([])?;
     while let Some(row) = rows.next()? {
         let tenant = tenant_id(row, 0, "tenant_lanes.tenant_id")?;
-        let room = i64::from(ON_REQUEST_HELD) - value::<i64>(row, 1, "tenant_lanes.held")?;
-        if room <= 0 || turn.empty.contains(&(tenant, Lane::OnRequest)) {
+        let held = unsigned(row, 1, "tenant_lanes.held")?;
+        let pass: f64 = value(row, 2, "tenant_lanes.pass")?;
+        let done = turn.empty.contains(&(tenant, Lane::OnRequest));
+        if done || which == Which::Half && is_overdrawn(tx, tenant, pass)? {
             continue;
         }
+        let most = match which == Which::Half && other_could(tx, turn, tenant)? {
+            true => turn.half(),
+            false => u64::MAX,
+        };
+        let room = most.min(u64::from(ON_REQUEST_HELD)).saturating_sub(held);
         let share = quotas::of(tx, tenant)?.share_of(turn.threads);
         let share = share.saturating_sub(held_by(tx, tenant)?);
         let room = usize::try_from(share)
@@ -124,6 +148,34 @@ fn asked(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
     Ok(None)
 }
 
+/// Whether another tenant has a lane that this claim could take from.
+fn other_could(tx: &WriteTx<'_>, turn: &Turn, tenant: TenantId) -> rusqlite::Result<bool> {
+    let mut ready = tx
+        .prepare_cached("SELECT tenant_id, lane FROM tenant_lanes WHERE ready = 1 ORDER BY pass")?;
+    let mut rows = ready.query([])?;
+    while let Some(row) = rows.next()? {
+        let other = tenant_id(row, 0, "tenant_lanes.tenant_id")?;
+        let lane = read_lane(row, 1, "tenant_lanes.lane")?;
+        let wanted = lane == Lane::OnRequest || !turn.on_request_only;
+        if other != tenant && wanted && !turn.empty.contains(&(other, lane)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether lane *on request* has been ahead of its tenant's other lanes for too long to go first.
+fn is_overdrawn(tx: &WriteTx<'_>, tenant: TenantId, pass: f64) -> rusqlite::Result<bool> {
+    let other: Option<f64> = statement::one(
+        tx,
+        "SELECT min(pass) FROM tenant_lanes WHERE tenant_id = ?1 AND ready = 1 AND lane <> 0",
+        params![tenant.0],
+        |row| value(row, 0, "tenant_lanes.pass"),
+    )?
+    .flatten();
+    Ok(other.is_some_and(|other| pass > other + ON_REQUEST_CREDIT))
+}
+
 /// The next lane by pass. A tenant with half of the claim goes again only if nobody else can.
 fn fair(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
     let left = turn.left();
@@ -135,7 +187,7 @@ fn fair(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
     let mut beyond: Option<(Pick, usize)> = None;
     let (mut lanes, mut others) = (0, false);
     let mut ready = tx.prepare_cached(
-        "SELECT tenant_id, lane, held, max_held FROM tenant_lanes WHERE ready = 1 ORDER BY pass",
+        "SELECT tenant_id, lane, held, max_held, pass FROM tenant_lanes WHERE ready = 1 ORDER BY pass",
     )?;
     let mut rows = ready.query([])?;
     while let Some(row) = rows.next()? {
@@ -147,7 +199,13 @@ fn fair(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
         let share = quotas::of(tx, tenant)?.share_of(turn.threads);
         let room = max_held.min(share).saturating_sub(holds);
         let done = turn.empty.contains(&(tenant, lane));
-        if done || room == 0 || (lane == Lane::OnRequest && held < i64::from(ON_REQUEST_HELD)) {
+        if done || room == 0 {
+            continue;
+        }
+        if lane == Lane::OnRequest
+            && held < i64::from(ON_REQUEST_HELD)
+            && !is_overdrawn(tx, tenant, value(row, 4, "tenant_lanes.pass")?)?
+        {
             continue;
         }
         let items = left.min(usize::try_from(room).unwrap_or(usize::MAX));

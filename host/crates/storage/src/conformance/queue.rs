@@ -317,6 +317,8 @@ macro_rules! queue_conformance {
             a_lease_runs_out_by_the_storages_clock,
             on_request_goes_first,
             a_tenant_takes_half_while_another_waits,
+            q02_a_flood_of_requests_leaves_others_their_half,
+            q02_a_flood_of_requests_does_not_starve_its_own_tenant,
             tenants_share_cpu_time_and_not_items,
             lanes_of_a_tenant_share_its_time_by_weight,
             a_whole_tenant_is_queued_in_lane_bulk,

@@ -229,6 +229,66 @@ pub async fn on_request_goes_first(storage: &dyn Storage, clock: &TestClock) {
     assert_eq!(both[1].lane, Lane::New);
 }
 
+/// A flood of requests takes half while another tenant has routine work, and all of what is left.
+pub async fn q02_a_flood_of_requests_leaves_others_their_half(
+    storage: &dyn Storage,
+    clock: &TestClock,
+) {
+    let flood = World::named(storage, clock, "flood").await;
+    let other = World::named(storage, clock, "other").await;
+    let names: Vec<String> = (0..60).map(|n| format!("component:default/c{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    flood.provide("p", &names).await;
+    flood.settle().await;
+    for name in &names {
+        storage
+            .redrive(flood.tenant, &entity_ref(name))
+            .await
+            .unwrap();
+    }
+    other.provide("p", &names[..8]).await;
+    let mut of = [Vec::new(), Vec::new()];
+    for _ in 0..3 {
+        let claimed = storage.claim(&worker("w"), 8, false).await.unwrap();
+        for (tenant, of) in [flood.tenant, other.tenant].iter().zip(&mut of) {
+            let theirs = claimed.iter().filter(|item| item.claim.tenant == *tenant);
+            of.push(theirs.count());
+        }
+    }
+    assert_eq!(of, [vec![4, 4, 8], vec![4, 4, 0]]);
+}
+
+/// Who never stops asking gets to his own routine work too: *on request* goes first up to its credit and then in turn.
+pub async fn q02_a_flood_of_requests_does_not_starve_its_own_tenant(
+    storage: &dyn Storage,
+    clock: &TestClock,
+) {
+    let world = World::new(storage, clock).await;
+    world.provide("p", &["component:default/asked"]).await;
+    world.settle().await;
+    world.provide("q", &["component:default/routine"]).await;
+    let asked = entity_ref("component:default/asked");
+    let mut first = 0;
+    loop {
+        storage.redrive(world.tenant, &asked).await.unwrap();
+        let claimed = storage.claim(&worker("w"), 1, false).await.unwrap();
+        if claimed[0].entity_ref != asked {
+            break;
+        }
+        first += 1;
+        assert!(first < 20, "routine work is starved");
+        let record = RunRecord {
+            claim: claimed[0].claim.clone(),
+            result: RunResult::Skipped { due: None },
+            faults: Vec::new(),
+            cpu_us: 5_000_000,
+            calls: RunCalls::default(),
+        };
+        storage.record(vec![record]).await.unwrap();
+    }
+    assert!(first >= 3, "it goes first for a while: {first}");
+}
+
 /// One tenant's million does not fill a claim while another has something.
 pub async fn a_tenant_takes_half_while_another_waits(storage: &dyn Storage, _clock: &TestClock) {
     let (big, small) = (tenant(storage, "big").await, tenant(storage, "small").await);
