@@ -198,9 +198,9 @@ impl Turn {
             while let Some(pick) = self.fair() {
                 self.take(&pick);
             }
-            while let Some(pick) = self.asked(Which::Left) {
-                self.take(&pick);
-            }
+        }
+        while let Some(pick) = self.asked(Which::Left) {
+            self.take(&pick);
         }
     }
 

@@ -71,9 +71,9 @@ pub(super) fn claim(
         while let Some(pick) = fair(tx, &turn)? {
             turn.take(tx, worker, &pick)?;
         }
-        while let Some(pick) = asked(tx, &turn, Which::Left)? {
-            turn.take(tx, worker, &pick)?;
-        }
+    }
+    while let Some(pick) = asked(tx, &turn, Which::Left)? {
+        turn.take(tx, worker, &pick)?;
     }
     if !turn.claimed.is_empty() {
         // No claim without a lease: else nothing would ever free its items.
@@ -134,9 +134,7 @@ fn asked(tx: &WriteTx<'_>, turn: &Turn, which: Which) -> rusqlite::Result<Option
         let room = most.min(u64::from(ON_REQUEST_HELD)).saturating_sub(held);
         let share = quotas::of(tx, tenant)?.share_of(turn.threads);
         let share = share.saturating_sub(held_by(tx, tenant)?);
-        let room = usize::try_from(share)
-            .unwrap_or(usize::MAX)
-            .min(room as usize);
+        let room = usize::try_from(share.min(room)).unwrap_or(usize::MAX);
         if room > 0 {
             return Ok(Some(Pick {
                 tenant,
