@@ -145,12 +145,12 @@ pub async fn q05_of_two_that_race_for_the_last_entity_one_gets_it(
 ) {
     let tenant = tenant(storage, "acme").await;
     entities(storage, tenant, 5).await;
-    let push = async |number: usize| {
+    let push = |number: usize| async move {
         let name = format!("component:default/c{number}");
         let roots = vec![provided(&name, "x", None)];
         provide(storage, tenant, &format!("p{number}"), roots).await
     };
-    let outcomes = all((0..8).map(|number| push(number))).await;
+    let outcomes = all((0..8).map(push)).await;
     let added: u64 = outcomes.iter().map(|outcome| outcome.added).sum();
     let refused = outcomes.iter().filter(|outcome| outcome.refused.is_some());
     assert_eq!((added, refused.count()), (5, 3));
@@ -422,11 +422,11 @@ pub async fn q05_of_two_that_race_for_the_last_processor_one_gets_it(
         ..QuotaOverrides::default()
     };
     set(storage, tenant, quotas).await;
-    let create = async |number: usize| {
+    let create = |number: usize| async move {
         let name = processor_name(&format!("p{number}"));
         storage.create_processor(tenant, &name).await.unwrap()
     };
-    let created = all((0..4).map(|number| create(number))).await;
+    let created = all((0..4).map(create)).await;
     let there = created
         .iter()
         .filter(|one| matches!(one, CreatedProcessor::There(_)));
