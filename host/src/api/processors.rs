@@ -112,7 +112,7 @@ pub(super) async fn create_processor(
     };
     let created = state.storage.create_processor(access.tenant, &name).await?;
     let mut processor = match created {
-        CreatedProcessor::There(processor) => processor,
+        CreatedProcessor::There(processor) => *processor,
         CreatedProcessor::OverQuota(over) => return Err(ApiError::conflict(over.to_string())),
     };
     let before = processor.settings.clone();

@@ -38,7 +38,7 @@ impl ProcessorRepository for PostgresStorage {
         let tx = self.change(tenant, "create a processor").await?;
         if let Some(known) = find(&tx, tenant, name).await? {
             tx.roll_back().await?;
-            return Ok(CreatedProcessor::There(known));
+            return Ok(CreatedProcessor::There(Box::new(known)));
         }
         if let Some(over) = quotas::refuses_processor(&tx, tenant).await? {
             tx.roll_back().await?;
@@ -46,7 +46,7 @@ impl ProcessorRepository for PostgresStorage {
         }
         let created = create(&tx, tenant, name).await?;
         tx.commit().await?;
-        Ok(CreatedProcessor::There(created))
+        Ok(CreatedProcessor::There(Box::new(created)))
     }
 
     async fn list_processors(&self, tenant: TenantId) -> Result<Vec<Processor>, StorageError> {

@@ -365,7 +365,7 @@ fn create(
     name: ProcessorName,
 ) -> rusqlite::Result<CreatedProcessor> {
     if let Some(processor) = find(tx, tenant, &name)? {
-        return Ok(CreatedProcessor::There(processor));
+        return Ok(CreatedProcessor::There(Box::new(processor)));
     }
     if let Some(over) = quotas::refuses_processor(tx, tenant)? {
         return Ok(CreatedProcessor::OverQuota(over));
@@ -385,14 +385,14 @@ fn create(
             now.0
         ],
     )?;
-    Ok(CreatedProcessor::There(Processor {
+    Ok(CreatedProcessor::There(Box::new(Processor {
         name,
         settings,
         settings_version,
         current: None,
         held: false,
         created_at: now,
-    }))
+    })))
 }
 
 /// Writes settings that came with the newest version of the tenant's pipelines; answers that version.

@@ -173,7 +173,7 @@ pub enum NewRevision {
 #[derive(Debug, Clone)]
 pub enum CreatedProcessor {
     /// It is there now, or was before.
-    There(Processor),
+    There(Box<Processor>),
     /// The tenant has as many as it may have; none is created.
     OverQuota(OverQuota),
 }

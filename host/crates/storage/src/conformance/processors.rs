@@ -18,7 +18,7 @@ fn ready() -> RevisionState {
 
 fn created(created: CreatedProcessor) -> Processor {
     match created {
-        CreatedProcessor::There(processor) => processor,
+        CreatedProcessor::There(processor) => *processor,
         CreatedProcessor::OverQuota(over) => panic!("{over}"),
     }
 }
