@@ -16,7 +16,9 @@ CREATE TABLE tenant_usage (
     autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX tenant_usage_cpu ON tenant_usage (cpu_until) WHERE cpu_until > 0;
 
--- The count is kept by the database, so that no writer forgets it, whatever its version. Once for each statement.
+-- The count is kept by the database, so that no writer forgets it, whatever its version. Once for each statement. Writers of the
+-- version before wait meanwhile, so that nobody adds between the count and the triggers.
+LOCK TABLE refresh_state IN SHARE ROW EXCLUSIVE MODE;
 INSERT INTO tenant_usage (tenant_id, entities) SELECT tenant_id, count(*) FROM refresh_state GROUP BY tenant_id;
 CREATE FUNCTION count_added() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
