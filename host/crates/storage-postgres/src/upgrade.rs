@@ -99,7 +99,7 @@ async fn stricter(before: &Object, now: &Object) -> Vec<String> {
         match new.get(column) {
             None => stricter.push(format!("{column} is gone")),
             Some((now, _)) if now != kind => {
-                stricter.push(format!("{column} is {now} and was {kind}"))
+                stricter.push(format!("{column} is {now} and was {kind}"));
             }
             Some((_, false)) if *optional => stricter.push(format!("{column} must be given")),
             Some(_) => {}
