@@ -1,16 +1,28 @@
 //! One file per subcommand: the composition roots. Only here is a backend chosen, a directory opened, a clock made.
 
 mod artifact_key;
+mod audit;
+mod backup;
+mod client;
 mod clock;
 mod compile;
 mod data_dir;
 mod database;
+mod escape;
+mod exit;
 mod file_roots;
+mod files;
+mod migrate;
+mod operate;
 mod operator_token;
 mod processor;
 mod provision;
+mod restore;
 mod sandbox;
+mod screen;
 mod serve;
+mod tenant;
+mod token;
 mod worker;
 mod worker_parts;
 
@@ -45,6 +57,18 @@ enum Command {
     Processor(processor::ProcessorFlags),
     /// Judge catalog files before they are merged
     Validate(processor::validate::ValidateFlags),
+    /// Make, list and delete tenants
+    Tenant(tenant::TenantFlags),
+    /// Make, list and revoke tokens
+    Token(token::TokenFlags),
+    /// Show who changed what
+    Audit(audit::AuditFlags),
+    /// Bring the database's schema to this version; `serve` does this by itself
+    Migrate(migrate::MigrateFlags),
+    /// Copy the SQLite database to a file, while the host runs
+    Backup(backup::BackupFlags),
+    /// Begin again from a backup
+    Restore(restore::RestoreFlags),
     /// Compile one component from standard input; a worker does this by itself
     #[command(hide = true)]
     Compile {
@@ -67,8 +91,7 @@ enum Command {
 /// Parses the arguments and runs a subcommand.
 ///
 /// Exit codes: 0 when it did what was asked, 1 when it could not, 2 for wrong arguments (by the parser); `compile` exits
-/// with 3 for a component that is rejected, `processor` and `validate` as their help
-/// says.
+/// with 3 for a component that is rejected, the commands that speak to a host as their help says.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // The first two lock themselves down before they do anything else.
@@ -77,6 +100,12 @@ pub fn main() -> ExitCode {
         Command::Sandbox { threads, alone: _ } => return sandbox::run(*threads),
         Command::Processor(flags) => return processor::run(flags),
         Command::Validate(flags) => return processor::validate::run(flags),
+        Command::Tenant(flags) => return tenant::run(flags),
+        Command::Token(flags) => return token::run(flags),
+        Command::Audit(flags) => return audit::run(flags),
+        Command::Migrate(flags) => return migrate::run(flags),
+        Command::Backup(flags) => return backup::run(flags),
+        Command::Restore(flags) => return restore::run(flags),
         Command::Serve(_) | Command::Worker { .. } => {}
     }
     let result = reject_unknown_variables()
@@ -88,6 +117,12 @@ pub fn main() -> ExitCode {
                 Command::Worker { flags, child } => worker::run(&flags, child),
                 Command::Processor(_)
                 | Command::Validate(_)
+                | Command::Tenant(_)
+                | Command::Token(_)
+                | Command::Audit(_)
+                | Command::Migrate(_)
+                | Command::Backup(_)
+                | Command::Restore(_)
                 | Command::Compile { .. }
                 | Command::Sandbox { .. } => Ok(()),
             }

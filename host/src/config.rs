@@ -18,8 +18,8 @@ pub use environment::{
     reject_unknown_variables, token,
 };
 pub use file::ConfigFileError;
-pub use flags::{ServeFlags, WorkerFlags};
-pub use host_flags::HostFlags;
+pub use flags::{DatabaseFlags, ServeFlags, WorkerFlags};
+pub use host_flags::{HostAddress, HostFlags};
 pub use secret::Secret;
 pub use settings::{Config, ConfigError};
 pub use tenant::{ConfigLocation, IntegrationHost, TenantSection};

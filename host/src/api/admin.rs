@@ -3,6 +3,9 @@
 //! The operator's, but for a tenant's own tokens, which its admins make and revoke too.
 
 mod audit;
+mod export;
+mod import;
+mod move_file;
 mod quotas;
 mod tenants;
 mod tokens;
@@ -53,6 +56,23 @@ fn tenant_routes() -> Routes {
                 .body(Content::Json("QuotaOverrides"))
                 .json(200, "QuotaOverrides", "As they are set now.")
                 .missing("No tenant of that name."),
+        )
+        .get(
+            "/{tenant}/export",
+            export::export_tenant,
+            Doc::new("A tenant as a file, for another host.")
+                .details("NDJSON, with a last line that says how many lines are before it: a file without it was cut.")
+                .answer(200, Some(Content::Media("application/x-ndjson")), "Its lines.")
+                .missing("No tenant of that name."),
+        )
+        .post(
+            "/{tenant}/import",
+            import::import_tenant,
+            Doc::new("Makes a tenant from what an export gave, whole or not at all.")
+                .body(Content::Media("application/x-ndjson"))
+                .json(201, "ImportedTenant", "It is there, with its uids and revisions.")
+                .conflict("There is one of that name, or the import rested too long.")
+                .error(413, "A line is longer than 64 MiB."),
         )
 }
 

@@ -54,6 +54,39 @@ impl DataDir {
         Ok(self.path.join(DATABASE[0]))
     }
 
+    /// Where the SQLite driver finds its file, if it is there.
+    pub(super) fn existing_database(&self) -> anyhow::Result<Option<PathBuf>> {
+        let path = self.database()?;
+        Ok(self.plain_file(DATABASE[0])?.map(|_| path))
+    }
+
+    /// Puts a file of the directory in the place of the database, which is not there.
+    pub(super) fn become_database(&self, name: &str) -> anyhow::Result<()> {
+        self.dir
+            .hard_link(name, &self.dir, DATABASE[0])
+            .and_then(|()| self.dir.remove_file(name))
+            .with_context(|| format!("put `{}` in its place", self.shown(DATABASE[0])))?;
+        self.dir
+            .open(".")
+            .and_then(|directory| directory.sync_all())
+            .with_context(|| format!("keep `{}`", self.path.display()))
+    }
+
+    /// Removes a file, if it is there.
+    pub(super) fn remove(&self, name: &str) -> anyhow::Result<()> {
+        match self.dir.remove_file(name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("remove `{}`", self.shown(name)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The path of a file in it, for the SQLite driver.
+    pub(super) fn driver_path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
     /// What is known of a file, if it is there; an error if it is a link or anything else.
     fn plain_file(&self, name: &str) -> anyhow::Result<Option<Metadata>> {
         let shown = self.shown(name);

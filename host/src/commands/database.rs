@@ -29,15 +29,11 @@ pub(super) async fn open(
     lifecycle: &Arc<Lifecycle>,
     wakes: &Wakes,
 ) -> anyhow::Result<Arc<dyn Storage>> {
-    let Some(url) = &config.database_url else {
+    let Some(url) = postgres_url(config)? else {
         let storage = SqliteStorage::open(&data.database()?, Arc::clone(clock));
         let storage = storage.context("open the database")?;
         return Ok(Arc::new(storage.with_quotas(config.quotas)));
     };
-    let mut url: DatabaseUrl = url.reveal().parse().context("read `database_url`")?;
-    if let Some(path) = &config.database_ca_file {
-        url = trusting(url, path)?;
-    }
     let storage = postgres(&url).await.context("open the database")?;
     let storage = storage.with_quotas(config.quotas);
     let (hints, incoming) = (storage.clone(), Arc::clone(&wakes.incoming));
@@ -49,6 +45,18 @@ pub(super) async fn open(
         }
     });
     Ok(Arc::new(storage))
+}
+
+/// Where the Postgres database is, if the configuration names one.
+pub(super) fn postgres_url(config: &Config) -> anyhow::Result<Option<DatabaseUrl>> {
+    let Some(url) = &config.database_url else {
+        return Ok(None);
+    };
+    let url: DatabaseUrl = url.reveal().parse().context("read `database_url`")?;
+    let Some(path) = &config.database_ca_file else {
+        return Ok(Some(url));
+    };
+    trusting(url, path).map(Some)
 }
 
 fn trusting(url: DatabaseUrl, path: &Path) -> anyhow::Result<DatabaseUrl> {
@@ -63,7 +71,7 @@ fn trusting(url: DatabaseUrl, path: &Path) -> anyhow::Result<DatabaseUrl> {
         .with_context(|| format!("read the certificates in `{shown}`"))
 }
 
-async fn postgres(url: &DatabaseUrl) -> Result<PostgresStorage, StorageError> {
+pub(super) async fn postgres(url: &DatabaseUrl) -> Result<PostgresStorage, StorageError> {
     let started = Instant::now();
     loop {
         match PostgresStorage::open(url).await {

@@ -6,16 +6,12 @@
 
 mod activate;
 mod check;
-mod client;
 mod component;
 mod cost;
 mod diff;
 mod entity_files;
-mod escape;
 mod execute;
-mod exit;
 mod faults;
-mod files;
 mod fixture;
 mod list;
 mod local;
@@ -29,7 +25,6 @@ mod replay;
 mod report;
 mod run;
 mod sampling;
-mod screen;
 mod sdk;
 mod template;
 mod test;
@@ -41,10 +36,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use crate::commands::client::HostError;
+use crate::commands::exit::Exit;
+use crate::commands::screen::Screen;
 use crate::config::reject_unknown_variables;
-use client::HostError;
-use exit::Exit;
-use screen::Screen;
 use workshop::WouldBeRejected;
 
 /// Flags of all commands for authors.

@@ -62,7 +62,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let wakes = Wakes::default();
     let storage = database::open(config, &data, &clock, &lifecycle, &wakes).await?;
     provision::apply(config, &*storage).await?;
-    operator_token::ensure(&data, &*storage).await?;
+    let token_file = operator_token::ensure(config, &data, &*storage).await?;
     artifact_key::read(config, &data)?;
     // Roots that cannot be opened are said here, not by a worker that dies.
     super::file_roots::open(&config.file_roots)?;
@@ -91,7 +91,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     ] {
         lifecycle.spawn(api::serve(listener, router, Arc::clone(&lifecycle)));
     }
-    announce(&data, address, metrics_address);
+    announce(&token_file, address, metrics_address);
 
     info!(signal = stop_signal().await?, "stopping");
     match lifecycle.drain(PATIENCE).await {
@@ -121,9 +121,8 @@ async fn bind(address: std::net::SocketAddr, flag: &str) -> anyhow::Result<TcpLi
 }
 
 /// Says where everything is. Only on a terminal or through `make run`; the token itself stays in its file.
-fn announce(data: &DataDir, address: std::net::SocketAddr, metrics_address: std::net::SocketAddr) {
+fn announce(token: &str, address: std::net::SocketAddr, metrics_address: std::net::SocketAddr) {
     let base = format!("http://{address}/tenants/default/api/catalog");
-    let token = data.shown(operator_token::FILE);
     info!(url = base, token_file = token, "serving");
     println!("greenroom serves {base}");
     println!("operator token: {token}");

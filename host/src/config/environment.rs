@@ -26,7 +26,7 @@ pub const VARIABLES: [(&str, &str); 12] = [
     ("GREENROOM_TOKEN_FILE", "--token-file"),
     (
         "GREENROOM_TOKEN",
-        "the token of `greenroom processor` and `greenroom validate`",
+        "the token of the commands that speak to a host",
     ),
 ];
 
@@ -80,7 +80,7 @@ pub fn database_url() -> Option<Secret> {
     url.ok().filter(|url| !url.is_empty()).map(Secret::from)
 }
 
-/// The token of the commands for authors, if one is set.
+/// The token of the commands that speak to a host, if one is set.
 pub fn token() -> Option<String> {
     #[expect(
         clippy::disallowed_methods,

@@ -20,6 +20,8 @@ pub(super) struct ConfigFile {
     pub(super) database_ca_file: Option<PathBuf>,
     /// A file with the key of stored artifacts, for hosts that share a database.
     pub(super) artifact_key_file: Option<PathBuf>,
+    /// A file with the operator token, for hosts that share a database.
+    pub(super) operator_token_file: Option<PathBuf>,
     pub(super) listen: Option<SocketAddr>,
     pub(super) metrics_listen: Option<SocketAddr>,
     pub(super) workers: Option<u16>,

@@ -35,3 +35,27 @@ pub struct WorkerFlags {
     #[arg(long, value_name = "FILE", env = "GREENROOM_CONFIG")]
     pub config: Option<PathBuf>,
 }
+
+/// Flags of the commands that open the database themselves.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DatabaseFlags {
+    /// Directory of the database [default: ./greenroom-data]
+    #[arg(long, value_name = "DIR", env = "GREENROOM_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The TOML file of `greenroom serve`, which may name a Postgres database
+    #[arg(long, value_name = "FILE", env = "GREENROOM_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+impl From<&DatabaseFlags> for ServeFlags {
+    fn from(flags: &DatabaseFlags) -> Self {
+        ServeFlags {
+            worker: WorkerFlags {
+                data_dir: flags.data_dir.clone(),
+                config: flags.config.clone(),
+                ..WorkerFlags::default()
+            },
+            ..ServeFlags::default()
+        }
+    }
+}

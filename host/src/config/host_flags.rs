@@ -1,4 +1,4 @@
-//! Which host the commands for authors talk to, and as whom. A token is never a flag: arguments are seen by every process
+//! Which host the commands for authors and operators talk to, and as whom. A token is never a flag: arguments are seen by every process
 //! of the machine.
 
 use std::path::PathBuf;
@@ -8,14 +8,9 @@ use clap::Args;
 /// A host, a tenant and where the token is.
 #[derive(Debug, Clone, Args)]
 pub struct HostFlags {
-    /// URL of the host
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "GREENROOM_URL",
-        default_value = "http://127.0.0.1:7007"
-    )]
-    pub host: String,
+    /// The host.
+    #[command(flatten)]
+    pub address: HostAddress,
     /// The tenant
     #[arg(
         long,
@@ -24,6 +19,19 @@ pub struct HostFlags {
         default_value = "default"
     )]
     pub tenant: String,
+}
+
+/// A host and where the token is.
+#[derive(Debug, Clone, Args)]
+pub struct HostAddress {
+    /// URL of the host
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "GREENROOM_URL",
+        default_value = "http://127.0.0.1:7007"
+    )]
+    pub host: String,
     /// File with the token; else the variable GREENROOM_TOKEN, else the operator token of a host on this machine
     #[arg(long, value_name = "FILE", env = "GREENROOM_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,

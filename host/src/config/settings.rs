@@ -24,6 +24,8 @@ pub struct Config {
     pub database_ca_file: Option<PathBuf>,
     /// A file with the key of stored artifacts, for hosts that share a database; without one the data directory has it.
     pub artifact_key_file: Option<PathBuf>,
+    /// A file with the operator token, for hosts that share a database; without one the data directory has it.
+    pub operator_token_file: Option<PathBuf>,
     /// Address of the API.
     pub listen: SocketAddr,
     /// Address of metrics and probes.
@@ -102,6 +104,7 @@ impl Config {
             database_url: file.database_url,
             database_ca_file: file.database_ca_file.map(from_file),
             artifact_key_file: file.artifact_key_file.map(from_file),
+            operator_token_file: file.operator_token_file.map(from_file),
             listen: flags.listen.or(file.listen).unwrap_or(local(7007)),
             metrics_listen: metrics_listen
                 .or(file.metrics_listen)

@@ -203,6 +203,14 @@ impl Cluster {
     }
 }
 
+/// One of Postgres's own programs, such as `pg_dump`.
+///
+/// # Panics
+/// If Postgres is not installed.
+pub fn program(name: &str) -> PathBuf {
+    programs().expect(INSTALL).join(name)
+}
+
 /// Where `initdb` and `postgres` are: on the path, or where distributions put them.
 fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

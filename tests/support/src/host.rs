@@ -25,9 +25,25 @@ pub struct TestHostBuilder {
     file_roots: Vec<PathBuf>,
     workers: Option<u16>,
     backend: Backend,
+    token: Option<String>,
+    database: Option<String>,
 }
 
 impl TestHostBuilder {
+    /// A Postgres database that exists, whatever the backend.
+    #[must_use]
+    pub fn database(mut self, url: impl Into<String>) -> Self {
+        self.database = Some(url.into());
+        self
+    }
+
+    /// The operator token that its configuration gives it; the one in its data directory if not said.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
     /// Where it keeps its catalog; in its data directory if not said.
     #[must_use]
     pub fn backend(mut self, backend: Backend) -> Self {
@@ -87,7 +103,11 @@ impl TestHostBuilder {
         if let Some(count) = self.workers {
             arguments.extend(["--workers".to_owned(), count.to_string()]);
         }
-        TestHost::start(directory, arguments, self.backend.environment()).await
+        let environment = match self.database {
+            Some(url) => vec![("GREENROOM_DATABASE_URL", url)],
+            None => self.backend.environment(),
+        };
+        TestHost::start(directory, arguments, environment, self.token).await
     }
 }
 
@@ -99,6 +119,7 @@ pub struct TestHost {
     environment: Vec<(&'static str, String)>,
     origin: String,
     operations: String,
+    given_token: Option<String>,
     token: String,
     client: Client,
 }
@@ -113,12 +134,14 @@ impl TestHost {
         directory: TempDir,
         arguments: Vec<String>,
         environment: Vec<(&'static str, String)>,
+        given_token: Option<String>,
     ) -> Self {
         let child = spawn(directory.path(), &arguments, &environment);
         let mut host = Self {
             child,
             origin: String::new(),
             operations: String::new(),
+            given_token,
             token: String::new(),
             client: Client::new("http://127.0.0.1:0", None),
             directory,
@@ -151,8 +174,10 @@ impl TestHost {
             (reply.status == 200).then_some(())
         })
         .await;
-        let file = self.data_dir().join("operator-token");
-        let token = fs::read_to_string(file).expect("read the operator token");
+        let token = self.given_token.clone().unwrap_or_else(|| {
+            let file = self.data_dir().join("operator-token");
+            fs::read_to_string(file).expect("read the operator token")
+        });
         self.token = token.trim().to_owned();
         self.client = Client::new(&self.origin, Some(&self.token));
     }
@@ -193,13 +218,21 @@ impl TestHost {
         self.directory.path().join("data")
     }
 
+    /// The URL of its Postgres database.
+    ///
+    /// # Panics
+    /// If it has none.
+    pub fn database_url(&self) -> &str {
+        let (_, url) = self.environment.first().expect("a host on Postgres");
+        url
+    }
+
     /// Ends every connection to its Postgres database, as a server that is restarted does.
     ///
     /// # Panics
     /// If it has none.
     pub fn cut_connections(&self) {
-        let (_, url) = self.environment.first().expect("a host on Postgres");
-        let database = url.rsplit('/').next().unwrap_or_default();
+        let database = self.database_url().rsplit('/').next().unwrap_or_default();
         let cut = format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
         );

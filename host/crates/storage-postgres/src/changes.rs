@@ -11,6 +11,7 @@ use crate::damage::{
     damaged, entity_ref, optional_text, stored, text, timestamp, uid, unsigned, value,
 };
 use crate::postgres_storage::PostgresStorage;
+use crate::text::Text;
 
 #[async_trait]
 impl ChangeLog for PostgresStorage {
@@ -22,6 +23,18 @@ impl ChangeLog for PostgresStorage {
             epoch: String::new(),
             seq: 0,
         }))
+    }
+
+    async fn renew_epoch(&self, tenant: TenantId, epoch: &str) -> Result<bool, StorageError> {
+        let tx = self.begin("renew the epoch of a log").await?;
+        let found = tx
+            .run(
+                "UPDATE tenant_seq SET epoch = $2 WHERE tenant_id = $1",
+                &[&tenant.0, &Text(epoch)],
+            )
+            .await?;
+        tx.commit().await?;
+        Ok(found > 0)
     }
 
     async fn log_positions(

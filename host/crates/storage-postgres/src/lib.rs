@@ -32,6 +32,7 @@ mod locations;
 mod log;
 mod maintenance;
 mod migrations;
+mod moving;
 mod mutations;
 mod orphans;
 #[cfg(test)]
@@ -61,4 +62,5 @@ mod work;
 mod workers;
 
 pub use connection::{DatabaseUrl, DatabaseUrlError};
+pub use migrations::plan;
 pub use postgres_storage::PostgresStorage;

@@ -5,7 +5,7 @@ use greenroom_storage::{Maintenance, StorageError};
 
 use crate::damage::value;
 use crate::postgres_storage::PostgresStorage;
-use crate::{retention, tenant_deletion};
+use crate::{moving, retention, tenant_deletion};
 
 #[async_trait]
 impl Maintenance for PostgresStorage {
@@ -31,7 +31,8 @@ impl Maintenance for PostgresStorage {
     }
 
     async fn sweep(&self) -> Result<u64, StorageError> {
-        Ok(tenant_deletion::sweep(self).await?
+        Ok(moving::sweep(self).await?
+            + tenant_deletion::sweep(self).await?
             + retention::sweep_changes(self).await?
             + retention::sweep_by_age(self).await?
             + self.sweep_replaced_blobs().await?

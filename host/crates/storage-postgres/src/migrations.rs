@@ -3,9 +3,10 @@
 //! `schema_version` holds the newest one applied. A migration and its number commit together. Processes that start at once
 //! take turns by an advisory lock, so migrations run once.
 
-use greenroom_storage::StorageError;
+use greenroom_storage::{SchemaPlan, StorageError};
 
 use crate::PostgresStorage;
+use crate::connection::DatabaseUrl;
 use crate::damage::{storage_error, value};
 
 const OPERATION: &str = "migrate the schema";
@@ -19,6 +20,7 @@ pub(crate) const MIGRATIONS: &[&[&str]] = &[
         include_str!("../migrations/0001_queue.sql"),
     ],
     &[
+        include_str!("../migrations/0002_imports.sql"),
         include_str!("../migrations/0002_quotas.sql"),
         include_str!("../migrations/0002_tokens.sql"),
     ],
@@ -76,6 +78,44 @@ pub(crate) async fn migrate(storage: &PostgresStorage) -> Result<(), StorageErro
     tx.commit().await.map_err(failed)
 }
 
+/// What [`PostgresStorage::open`] would do to a database; changes nothing.
+///
+/// # Errors
+/// [`StorageError::NewerSchema`] if the database is of a newer binary, and what opening it answers.
+pub async fn plan(url: &DatabaseUrl) -> Result<SchemaPlan, StorageError> {
+    let storage = PostgresStorage::unopened(url, None)?;
+    let there = storage
+        .read_one(
+            OPERATION,
+            "SELECT to_regclass('schema_version') IS NOT NULL",
+            &[],
+            |row| value::<bool>(row, 0, "pg_class"),
+        )
+        .await?;
+    let found = match there {
+        Some(true) => storage
+            .read_one(
+                OPERATION,
+                "SELECT version FROM schema_version",
+                &[],
+                |row| value(row, 0, "schema_version.version"),
+            )
+            .await?
+            .unwrap_or(0),
+        Some(false) | None => 0,
+    };
+    if found > KNOWN {
+        return Err(StorageError::NewerSchema {
+            found,
+            known: KNOWN,
+        });
+    }
+    Ok(SchemaPlan {
+        found,
+        known: KNOWN,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,11 +137,14 @@ mod tests {
         }
         let url = parse(&cluster().database());
         runtime().block_on(async {
+            let planned = plan(&url).await.unwrap();
+            assert_eq!((planned.found, planned.known), (0, KNOWN));
             let open = || PostgresStorage::open(&url);
             let (a, b, c, d) = tokio::join!(open(), open(), open(), open());
             for storage in [a, b, c, d] {
                 assert_eq!(versions(&storage.unwrap()).await, [KNOWN]);
             }
+            assert_eq!(plan(&url).await.unwrap().steps(), 0);
         });
     }
 
@@ -124,6 +167,7 @@ mod tests {
                 StorageError::NewerSchema { found, known } if found == KNOWN + 1 && known == KNOWN
             ));
             assert_eq!(versions(&storage).await, [KNOWN + 1]);
+            assert!(plan(&url).await.is_err());
         });
     }
 
@@ -150,6 +194,40 @@ mod tests {
             client.batch_execute("DROP TABLE work").await.unwrap();
             let storage = PostgresStorage::open(&url).await.unwrap();
             assert_eq!(versions(&storage).await, [KNOWN]);
+        });
+    }
+
+    #[test]
+    fn s10_a_migration_that_is_cut_off_leaves_nothing_and_the_next_goes_on() {
+        if greenroom_test_postgres::skipped() {
+            return;
+        }
+        let url = parse(&cluster().database());
+        runtime().block_on(async {
+            let pool = crate::connection::pool(&url).unwrap();
+            // One that holds the lock and has made half of the tables.
+            let mut dying = pool.get().await.unwrap();
+            let tx = dying.transaction().await.unwrap();
+            tx.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
+                .await
+                .unwrap();
+            tx.batch_execute(MIGRATIONS[0][0]).await.unwrap();
+            let pid = tx.query_one("SELECT pg_backend_pid()", &[]).await.unwrap();
+            let pid: i32 = pid.get(0);
+            // Another waits for its turn, and has it when the first dies.
+            let other = pool.get().await.unwrap();
+            let (opened, killed) = tokio::join!(PostgresStorage::open(&url), async {
+                let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+                while other.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+                    tokio::task::yield_now().await;
+                }
+                other
+                    .execute("SELECT pg_terminate_backend($1)", &[&pid])
+                    .await
+            });
+            killed.unwrap();
+            assert_eq!(versions(&opened.unwrap()).await, [KNOWN]);
         });
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio_postgres::types::Type;
 
 use crate::testing::{new_database, parse, runtime, statements};
-use crate::{PostgresStorage, damage, tenant_deletion};
+use crate::{PostgresStorage, damage, moving, tenant_deletion};
 
 /// Rows of each table, in tenants of 50.
 const ROWS: i64 = 8_000;
@@ -26,6 +26,10 @@ const MEANT: &[(&str, &str)] = &[
     (
         "FROM scheduled_tasks t ORDER BY task_id",
         "all are asked for; a dozen",
+    ),
+    (
+        "WHERE importing_at < $2",
+        "the sweep, once in a while over all tenants",
     ),
     (
         "FROM tenants WHERE deleted_at IS NOT NULL",
@@ -74,6 +78,7 @@ fn no_statement_looks_through_a_table() {
 
         let mut statements = statements();
         statements.extend(tenant_deletion::deletions(&storage).await.unwrap());
+        statements.extend(moving::statements());
         let mut wrong = Vec::new();
         for sql in &statements {
             let prepared = client.prepare(sql).await.unwrap_or_else(|error| {

@@ -52,15 +52,23 @@ impl PostgresStorage {
         url: &DatabaseUrl,
         clock: Option<Arc<dyn Clock>>,
     ) -> Result<PostgresStorage, StorageError> {
-        let storage = PostgresStorage {
+        let storage = Self::unopened(url, clock)?;
+        migrations::migrate(&storage).await?;
+        Ok(storage)
+    }
+
+    /// A handle on a database of any schema.
+    pub(crate) fn unopened(
+        url: &DatabaseUrl,
+        clock: Option<Arc<dyn Clock>>,
+    ) -> Result<PostgresStorage, StorageError> {
+        Ok(PostgresStorage {
             url: url.clone(),
             pool: connection::pool(url)?,
             clock,
             quotas: Quotas::default(),
             written: Arc::default(),
-        };
-        migrations::migrate(&storage).await?;
-        Ok(storage)
+        })
     }
 
     /// The same, with other quotas of tenants for whom nothing is set.

@@ -53,7 +53,8 @@ pub(crate) async fn sweep(storage: &PostgresStorage) -> Result<u64, StorageError
     let deleted = storage
         .read_all(
             "list deleted tenants",
-            "SELECT tenant_id FROM tenants WHERE deleted_at IS NOT NULL ORDER BY tenant_id",
+            "SELECT tenant_id FROM tenants WHERE deleted_at IS NOT NULL AND importing_at IS NULL
+             ORDER BY tenant_id",
             &[],
             |row| tenant_id(row, 0, "tenants.tenant_id"),
         )
@@ -74,7 +75,10 @@ pub(crate) async fn sweep(storage: &PostgresStorage) -> Result<u64, StorageError
     Ok(rows)
 }
 
-async fn empty(storage: &PostgresStorage, tenant: TenantId) -> Result<u64, StorageError> {
+pub(crate) async fn empty(
+    storage: &PostgresStorage,
+    tenant: TenantId,
+) -> Result<u64, StorageError> {
     let mut rows = 0;
     for sql in deletions(storage).await? {
         loop {

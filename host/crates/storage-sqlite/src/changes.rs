@@ -24,6 +24,18 @@ impl ChangeLog for SqliteStorage {
         }))
     }
 
+    async fn renew_epoch(&self, tenant: TenantId, epoch: &str) -> Result<bool, StorageError> {
+        let epoch = epoch.to_owned();
+        self.write("renew the epoch of a log", move |tx| {
+            let found = tx.run(
+                "UPDATE tenant_seq SET epoch = ?2 WHERE tenant_id = ?1",
+                params![tenant.0, epoch],
+            )?;
+            Ok(found > 0)
+        })
+        .await
+    }
+
     async fn log_positions(
         &self,
         tenants: &[TenantId],

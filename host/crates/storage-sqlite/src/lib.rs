@@ -5,6 +5,7 @@
 //! write in `BEGIN IMMEDIATE` (see `writer`), and a few readers whose transactions are short (see `readers`). Statements
 //! are prepared and run row by row, because bulk statements over `json_each` were 5 000 times slower (DESIGN §7).
 
+mod backup;
 mod connection;
 mod damage;
 mod filesystem;
@@ -39,6 +40,7 @@ mod entities;
 mod healing;
 mod left;
 mod locations;
+mod moving;
 mod mutations;
 mod orphans;
 mod processing_state;
@@ -47,4 +49,6 @@ mod stitching;
 mod work;
 mod workers;
 
+pub use backup::{back_up, restore};
+pub use migrations::{plan, plan_of_nothing};
 pub use sqlite_storage::SqliteStorage;

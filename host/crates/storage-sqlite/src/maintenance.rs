@@ -31,7 +31,8 @@ impl Maintenance for SqliteStorage {
     }
 
     async fn sweep(&self) -> Result<u64, StorageError> {
-        let rows = self.sweep_deleted_tenants().await?
+        let rows = self.sweep_imports().await?
+            + self.sweep_deleted_tenants().await?
             + self.sweep_changes().await?
             + self.sweep_by_age().await?
             + self.sweep_replaced_blobs().await?

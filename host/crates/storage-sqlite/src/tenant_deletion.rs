@@ -48,7 +48,7 @@ impl SqliteStorage {
             .read("list deleted tenants", |conn| {
                 statement::all(
                     conn,
-                    "SELECT tenant_id FROM tenants WHERE deleted_at IS NOT NULL",
+                    "SELECT tenant_id FROM tenants WHERE deleted_at IS NOT NULL AND importing_at IS NULL",
                     [],
                     |row| value(row, 0, "tenants.tenant_id").map(TenantId),
                 )
@@ -70,7 +70,7 @@ impl SqliteStorage {
         Ok(rows)
     }
 
-    async fn empty_tenant(&self, tenant: TenantId) -> Result<u64, StorageError> {
+    pub(crate) async fn empty_tenant(&self, tenant: TenantId) -> Result<u64, StorageError> {
         let statements = self.read(OPERATION, deletions).await?;
         let mut rows = 0;
         for sql in statements {

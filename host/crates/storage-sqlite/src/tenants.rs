@@ -94,7 +94,7 @@ pub(crate) fn is_alive(conn: &Connection, tenant: TenantId) -> rusqlite::Result<
 }
 
 fn create(tx: &mut WriteTx<'_>, tenant: NewTenant) -> rusqlite::Result<Option<Tenant>> {
-    if by_name(tx, &tenant.name)?.is_some() {
+    if is_taken(tx, &tenant.name)? {
         return Ok(None);
     }
     let now = tx.now();
@@ -113,6 +113,11 @@ fn create(tx: &mut WriteTx<'_>, tenant: NewTenant) -> rusqlite::Result<Option<Te
         created_at: now,
         secret: tenant.secret,
     }))
+}
+
+/// Whether a tenant has that name.
+pub(crate) fn is_taken(conn: &Connection, name: &TenantName) -> rusqlite::Result<bool> {
+    Ok(by_name(conn, name)?.is_some())
 }
 
 fn by_name(conn: &Connection, name: &TenantName) -> rusqlite::Result<Option<Tenant>> {

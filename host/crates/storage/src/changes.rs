@@ -58,4 +58,7 @@ pub trait ChangeLog {
         after: u64,
         limit: u32,
     ) -> Result<Option<Vec<Change>>, StorageError>;
+    /// Gives the tenant's log another epoch, a fresh UUID, so that no cursor from before is taken: after a restore. `false`
+    /// for a tenant that is gone.
+    async fn renew_epoch(&self, tenant: TenantId, epoch: &str) -> Result<bool, StorageError>;
 }

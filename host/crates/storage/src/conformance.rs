@@ -11,6 +11,7 @@ pub mod entities;
 pub mod faults;
 pub mod healing;
 pub mod locations;
+pub mod moving;
 pub mod mutations;
 pub mod orphans;
 pub mod processors;
@@ -187,6 +188,14 @@ macro_rules! storage_conformance {
         $crate::storage_conformance!(@group $run, changes, [
             a_new_log_is_empty_and_a_gone_one_is_none,
             the_data_version_changes_with_every_commit,
+            an_epoch_is_renewed_and_the_numbers_stay,
+        ]);
+        $crate::storage_conformance!(@group $run, moving, [
+            a_tenant_comes_in_as_it_came_out,
+            pages_of_an_export_are_bounded,
+            what_does_not_belong_to_an_import_is_refused,
+            an_import_that_is_dropped_or_rests_leaves_nothing,
+            an_edge_to_nothing_makes_its_parent_run,
         ]);
     };
     (@group $run:path, $group:ident, [$($test:ident),* $(,)?]) => {

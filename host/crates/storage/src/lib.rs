@@ -24,6 +24,7 @@ mod faults;
 mod healing;
 mod left;
 mod locations;
+mod moving;
 mod mutations;
 mod orphans;
 mod processing_state;
@@ -31,6 +32,7 @@ mod processors;
 mod quotas;
 mod reads;
 mod runs;
+mod schema;
 mod stitching;
 mod storage;
 mod tasks;
@@ -52,6 +54,10 @@ pub use faults::{FAULT_REQUEST_BYTES_KEPT, FAULTS_KEPT, FaultRecord, FaultReposi
 pub use healing::{AuditPage, AuditedEntity, Damage, HealingRepository, Reach};
 pub use left::left_digest;
 pub use locations::{AddedLocation, Location, LocationRepository, NewLocation, UpdatedLocation};
+pub use moving::{
+    Column, ColumnKind, IMPORT_REST_MS, ImportEnd, Imported, LEFT_TABLES, MOVED_BYTES, MOVED_ROWS,
+    MOVED_TABLES, MoveRepository, MovedRow, MovedTable, MovedValue, RowError, at_rest,
+};
 pub use mutations::{
     MAX_NAMED_CONFLICTS, Mutation, MutationId, MutationKind, MutationLine, MutationOutcome,
     MutationRepository, ProvidedEntity, Refusal, last_of_each,
@@ -72,6 +78,7 @@ pub use quotas::{
 };
 pub use reads::{DueRead, ReadKey, ReadRepository, StoredOutcome, StoredRead};
 pub use runs::{INSPECTION_ATTEMPTS, NewRun, Run, RunId, RunKind, RunQueue, RunState, share_runs};
+pub use schema::SchemaPlan;
 pub use stitching::{StitchInput, StitchQueue, Stitched};
 pub use storage::{Maintenance, Storage};
 pub use tasks::{RunningTask, ScheduledTask, TaskAnswer, TaskRepository, TaskSettings};

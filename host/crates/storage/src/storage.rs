@@ -13,6 +13,7 @@ pub trait Storage:
     + HealingRepository
     + LocationRepository
     + Maintenance
+    + MoveRepository
     + MutationRepository
     + OrphanQueue
     + ProcessingRepository
@@ -41,6 +42,7 @@ impl<T> Storage for T where
         + HealingRepository
         + LocationRepository
         + Maintenance
+        + MoveRepository
         + MutationRepository
         + OrphanQueue
         + ProcessingRepository

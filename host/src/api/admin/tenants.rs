@@ -33,7 +33,17 @@ pub(super) struct TenantPath {
     pub(super) tenant: String,
 }
 
-fn body_of(tenant: &Tenant) -> Value {
+/// The tenant of the path.
+pub(super) async fn find(state: &ApiState, path: &TenantPath) -> Result<Tenant, ApiError> {
+    let name = TenantName::parse(&path.tenant).map_err(|_| no_tenant())?;
+    state
+        .storage
+        .find_tenant(&name)
+        .await?
+        .ok_or_else(no_tenant)
+}
+
+pub(super) fn body_of(tenant: &Tenant) -> Value {
     json!({"name": tenant.name, "createdAt": tenant.created_at})
 }
 
@@ -85,7 +95,7 @@ pub(super) async fn create_tenant(
     Ok(extract::json(StatusCode::CREATED, &body_of(&tenant)))
 }
 
-fn new_name(text: &str) -> Result<TenantName, ApiError> {
+pub(super) fn new_name(text: &str) -> Result<TenantName, ApiError> {
     let name = TenantName::parse(text).map_err(|error| ApiError::input(error.to_string()))?;
     if RESERVED.contains(&name.as_str()) {
         return Err(ApiError::input(format!(
@@ -113,19 +123,14 @@ pub(super) async fn delete_tenant(
     params: Params,
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
-    let name = TenantName::parse(&path.tenant).map_err(|_| no_tenant())?;
-    let tenant = state
-        .storage
-        .find_tenant(&name)
-        .await?
-        .ok_or_else(no_tenant)?;
+    let tenant = find(&state, &path).await?;
     if !state.storage.delete_tenant(tenant.id).await? {
         return Err(no_tenant());
     }
     state.directory.forget();
     state.indexes.forget(tenant.id);
     state.wakes.outgoing.notify_one();
-    Deed::new(&access.actor, None, "delete_tenant", name.as_str())
+    Deed::new(&access.actor, None, "delete_tenant", tenant.name.as_str())
         .record(&state)
         .await?;
     Ok(StatusCode::NO_CONTENT.into_response())

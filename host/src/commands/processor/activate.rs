@@ -5,9 +5,9 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::client::{Body, HostClient};
-use super::exit::Exit;
-use super::screen::{Ink, Screen};
+use crate::commands::client::{Body, HostClient};
+use crate::commands::exit::Exit;
+use crate::commands::screen::{Ink, Screen};
 use crate::config::HostFlags;
 
 /// Flags of `activate`.

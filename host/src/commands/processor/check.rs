@@ -7,9 +7,9 @@ use greenroom_sandbox::{CallLimits, Descriptor, Matcher};
 use serde_json::json;
 
 use super::component::ComponentFlags;
-use super::exit::Exit;
-use super::screen::{Ink, Screen, bytes, grouped, percent};
 use super::workshop::{Setting, Workshop};
+use crate::commands::exit::Exit;
+use crate::commands::screen::{Ink, Screen, bytes, grouped, percent};
 
 /// From here on uploads and code caches notice.
 const LARGE_BYTES: usize = 8 << 20;

@@ -9,7 +9,7 @@ use clap::Args;
 use greenroom_model::ProcessorName;
 use serde_json::Value;
 
-use super::files;
+use crate::commands::files;
 
 /// The target components are built for.
 const TARGET: &str = "wasm32-wasip2";

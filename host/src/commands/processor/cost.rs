@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 
 use super::entity_files;
 use super::execute::{Start, execute};
-use super::exit::Exit;
 use super::local::LocalFlags;
 use super::recorder::MadeCall;
 use super::sampling::{Profile, profile};
-use super::screen::{Ink, Screen, bytes, grouped, percent};
 use super::{fixture, report};
+use crate::commands::exit::Exit;
+use crate::commands::files;
+use crate::commands::screen::{Ink, Screen, bytes, grouped, percent};
 
 /// Functions shown to people.
 const SHOWN_FUNCTIONS: usize = 15;
@@ -70,7 +71,7 @@ pub(super) fn run(screen: &Screen, flags: &CostFlags) -> anyhow::Result<Exit> {
     for file in entity_files::find(&paths, &base)? {
         let mut reads = given.with_folder(&base, &file.root)?;
         let beside = file.path.with_file_name("reads.json");
-        if flags.paths.is_empty() && super::files::is_there(&beside) {
+        if flags.paths.is_empty() && files::is_there(&beside) {
             reads.add_file(&beside)?;
         }
         for entity in entity_files::read(&workshop, &file)? {

@@ -13,9 +13,9 @@ use greenroom_sandbox::{
 };
 use serde_json::Value;
 
-use super::files;
 use super::reads::Reads;
 use super::workshop::Workshop;
+use crate::commands::files;
 
 /// Most steps a file is read in, as the host has it.
 const MAX_STEPS: usize = 1_000;

@@ -8,10 +8,11 @@ use greenroom_sandbox::{CallLimits, CallLog, FaultKind, Frame, GuestFault};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::client::{Body, HostClient};
-use super::exit::Exit;
-use super::screen::{Ink, Screen};
-use super::{files, recorded, report};
+use super::{recorded, report};
+use crate::commands::client::{Body, HostClient};
+use crate::commands::exit::Exit;
+use crate::commands::files;
+use crate::commands::screen::{Ink, Screen};
 use crate::config::HostFlags;
 
 /// Flags of `faults`.

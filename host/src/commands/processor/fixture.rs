@@ -18,9 +18,9 @@ use serde_json::{Map, Value, json};
 
 use super::diff::{Change, diff};
 use super::execute::{Ended, Executed};
-use super::files;
 use super::report;
-use super::screen::grouped;
+use crate::commands::files;
+use crate::commands::screen::grouped;
 
 /// Names an entity file may have.
 const ENTITY_FILES: [&str; 3] = ["entity.yaml", "entity.yml", "entity.json"];

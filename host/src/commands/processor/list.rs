@@ -3,9 +3,9 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::client::HostClient;
-use super::exit::Exit;
-use super::screen::{Ink, Screen, bytes};
+use crate::commands::client::HostClient;
+use crate::commands::exit::Exit;
+use crate::commands::screen::{Ink, Screen, bytes};
 use crate::config::HostFlags;
 
 /// Flags of `list`.

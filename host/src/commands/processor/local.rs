@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use super::super::clock::SystemClock;
 use super::component::ComponentFlags;
-use super::files;
 use super::reads::{BASE, Reads};
 use super::workshop::Setting;
+use crate::commands::files;
 
 /// How a processor is tried here.
 #[derive(Debug, Clone, Args)]

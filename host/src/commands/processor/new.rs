@@ -8,10 +8,10 @@ use greenroom_model::ProcessorName;
 use serde_json::json;
 
 use super::component::package_name;
-use super::exit::Exit;
-use super::files;
-use super::screen::{Ink, Screen};
 use super::template::{self, Sdk};
+use crate::commands::exit::Exit;
+use crate::commands::files;
+use crate::commands::screen::{Ink, Screen};
 
 /// Names that are another crate's wherever it is built.
 const TAKEN: [&str; 7] = [

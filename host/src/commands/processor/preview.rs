@@ -4,9 +4,9 @@ use anyhow::bail;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::client::{Body, HostClient, WAIT_S};
-use super::exit::Exit;
-use super::screen::{Ink, Screen, bytes, grouped};
+use crate::commands::client::{Body, HostClient, WAIT_S};
+use crate::commands::exit::Exit;
+use crate::commands::screen::{Ink, Screen, bytes, grouped};
 
 /// Changed entities shown to people.
 const SHOWN_CHANGES: usize = 20;
@@ -133,8 +133,8 @@ fn show(screen: &Screen, preview: &Value) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::screen::{Looks, testing::screen};
     use super::*;
+    use crate::commands::screen::{Looks, testing::screen};
 
     #[test]
     fn a_number_or_all_is_asked_for() {

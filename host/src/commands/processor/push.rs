@@ -7,12 +7,12 @@ use greenroom_sandbox::CallLimits;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::client::{Body, HostClient, HostError, WAIT_S};
 use super::component::ComponentFlags;
-use super::exit::Exit;
-use super::screen::{Ink, Screen, bytes};
 use super::workshop::{Setting, Workshop};
 use super::{activate, preview};
+use crate::commands::client::{Body, HostClient, HostError, WAIT_S};
+use crate::commands::exit::Exit;
+use crate::commands::screen::{Ink, Screen, bytes};
 use crate::config::HostFlags;
 
 /// Flags of `push`.

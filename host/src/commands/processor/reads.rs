@@ -14,7 +14,7 @@ use greenroom_model::Digest;
 use greenroom_sandbox::{ReadOutcome, Want};
 use serde::Deserialize;
 
-use super::files;
+use crate::commands::files;
 
 /// Where an entity on this disk says it comes from, unless told otherwise. The documentation's own domain: nobody's.
 pub(super) const BASE: &str = "https://example.com/";

@@ -10,9 +10,9 @@ use greenroom_sandbox::{
     engine_name,
 };
 
-use super::files;
 use super::recorder::MadeCall;
 use super::workshop::Workshop;
+use crate::commands::files;
 
 /// A saved fault in a file.
 pub(super) fn read(path: &Path) -> anyhow::Result<RecordedCall> {

@@ -9,13 +9,13 @@ use greenroom_sandbox::{CallOutcome, Called, RecordedCall, StageAnswer};
 use reqwest::Method;
 use serde_json::json;
 
-use super::client::{Body, HostClient};
 use super::component::ComponentFlags;
-use super::exit::Exit;
 use super::run::{called_json, show_called};
-use super::screen::{Ink, Screen, grouped};
 use super::workshop::Workshop;
 use super::{faults, recorded};
+use crate::commands::client::{Body, HostClient};
+use crate::commands::exit::Exit;
+use crate::commands::screen::{Ink, Screen, grouped};
 use crate::config::HostFlags;
 
 /// Flags of `replay`.

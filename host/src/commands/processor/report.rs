@@ -7,11 +7,11 @@ use greenroom_sandbox::{CallLimits, CallLog, GuestFault, LogLevel, ReadOutcome, 
 use serde_json::{Value, json};
 
 use super::diff::{Change, diff};
-use super::escape::{NAME_CHARS, one_line};
 use super::execute::{Ended, Executed, MadeRead};
-use super::exit::Exit;
 use super::recorder::MadeCall;
-use super::screen::{Ink, Screen, bytes, grouped, percent};
+use crate::commands::escape::{NAME_CHARS, one_line};
+use crate::commands::exit::Exit;
+use crate::commands::screen::{Ink, Screen, bytes, grouped, percent};
 
 /// Longest value shown in a line, in characters.
 const VALUE_CHARS: usize = 160;

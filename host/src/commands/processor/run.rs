@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 
 use super::component::Component;
 use super::execute::{Ended, Executed, Start, execute};
-use super::exit::Exit;
 use super::local::LocalFlags;
 use super::recorder::MadeCall;
-use super::screen::{Ink, Screen};
 use super::watch::watch;
 use super::workshop::{Own, Workshop};
 use super::{entity_files, recorded, report};
+use crate::commands::exit::Exit;
+use crate::commands::screen::{Ink, Screen};
 
 /// Flags of `run`.
 #[derive(Debug, Args)]

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use super::component::Component;
 use super::diff::Change;
 use super::execute::{Executed, Start, execute};
-use super::exit::Exit;
 use super::fixture::{self, Expected, Fixture};
 use super::local::LocalFlags;
-use super::screen::{Ink, Screen};
 use super::workshop::Workshop;
 use super::{entity_files, report};
+use crate::commands::exit::Exit;
+use crate::commands::screen::{Ink, Screen};
 
 /// The time of fixtures that give none: results must not depend on today.
 const FIXTURE_NOW: &str = "2026-01-01T00:00:00Z";

@@ -18,10 +18,10 @@ use greenroom_model::{GivenFile, GivenFiles, NOWHERE};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::client::{Body, HostClient, HostError, WAIT_S};
-use super::exit::Exit;
-use super::screen::Screen;
-use crate::config::{HostFlags, in_github_actions, reject_unknown_variables};
+use crate::commands::client::{Body, HostClient, HostError, WAIT_S};
+use crate::commands::exit::Exit;
+use crate::commands::screen::Screen;
+use crate::config::{HostAddress, HostFlags, in_github_actions, reject_unknown_variables};
 use folder::Folder;
 use here::Here;
 
@@ -98,10 +98,12 @@ impl HostChoice {
             given.clone().unwrap_or_else(|| default.to_owned())
         };
         Some(HostFlags {
-            host: or(&self.host, "http://127.0.0.1:7007"),
+            address: HostAddress {
+                host: or(&self.host, "http://127.0.0.1:7007"),
+                token_file: self.token_file.clone(),
+                data_dir: self.data_dir.clone(),
+            },
             tenant: or(&self.tenant, "default"),
-            token_file: self.token_file.clone(),
-            data_dir: self.data_dir.clone(),
         })
     }
 }

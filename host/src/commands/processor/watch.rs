@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::exit::Exit;
-use super::files;
-use super::screen::Screen;
+use crate::commands::exit::Exit;
+use crate::commands::files;
+use crate::commands::screen::Screen;
 
 /// Pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

@@ -42,6 +42,17 @@ pub async fn a_new_log_is_empty_and_a_gone_one_is_none(storage: &dyn Storage, _c
     }
 }
 
+/// After a restore no cursor from before is taken; numbers go on.
+pub async fn an_epoch_is_renewed_and_the_numbers_stay(storage: &dyn Storage, _clock: &TestClock) {
+    let (a, b) = (tenant(storage, "a").await, tenant(storage, "b").await);
+    assert!(storage.renew_epoch(a, "another").await.unwrap());
+    let position = storage.log_position(a).await.unwrap();
+    assert_eq!((position.epoch.as_str(), position.seq), ("another", 0));
+    let other = storage.log_position(b).await.unwrap();
+    assert_eq!(other.epoch, "epoch-b");
+    assert!(!storage.renew_epoch(TenantId(-1), "x").await.unwrap());
+}
+
 /// And not with reading. Another database of the same server may change it too, so that is looked at more than once.
 pub async fn the_data_version_changes_with_every_commit(storage: &dyn Storage, _clock: &TestClock) {
     let mut stood = false;

@@ -5,9 +5,9 @@
 
 use serde_json::Value;
 
-use super::super::escape::one_line;
-use super::super::screen::Screen;
 use super::show;
+use crate::commands::escape::one_line;
+use crate::commands::screen::Screen;
 
 /// Longest message, in characters.
 const MESSAGE_CHARS: usize = 1_000;
@@ -68,8 +68,8 @@ fn property(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::screen::{Looks, testing::screen};
     use super::*;
+    use crate::commands::screen::{Looks, testing::screen};
     use serde_json::json;
 
     #[test]

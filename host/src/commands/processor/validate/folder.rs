@@ -11,7 +11,7 @@ use cap_std::fs::Dir;
 use greenroom_model::GivenFile;
 use greenroom_model::rules::glob_matches;
 
-use super::super::files;
+use crate::commands::files;
 
 /// Most bytes of all catalog files: what a host takes.
 const MAX_BYTES: usize = 8 * 1024 * 1024;

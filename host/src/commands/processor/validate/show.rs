@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::screen::{Ink, Screen, grouped};
+use crate::commands::screen::{Ink, Screen, grouped};
 
 /// Operations of one document's difference that are shown.
 const SHOWN_OPERATIONS: usize = 10;
@@ -124,8 +124,8 @@ pub(super) fn sum(screen: &Screen, report: &Value) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::screen::{Looks, testing::screen};
     use super::*;
+    use crate::commands::screen::{Looks, testing::screen};
     use serde_json::json;
 
     #[test]

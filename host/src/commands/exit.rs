@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_help_and_the_page_list_every_code() {
-        let page = include_str!("../../../../docs/authoring.md");
+        let page = include_str!("../../../docs/authoring.md");
         for exit in [
             Exit::Done,
             Exit::Failed,

@@ -228,10 +228,10 @@ pub(super) mod testing {
     use super::{Looks, Screen};
 
     #[derive(Clone, Default)]
-    pub(in crate::commands::processor) struct Kept(Arc<Mutex<Vec<u8>>>);
+    pub(in crate::commands) struct Kept(Arc<Mutex<Vec<u8>>>);
 
     impl Kept {
-        pub(in crate::commands::processor) fn text(&self) -> String {
+        pub(in crate::commands) fn text(&self) -> String {
             String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
         }
     }
@@ -247,7 +247,7 @@ pub(super) mod testing {
     }
 
     /// The screen, its standard output and its standard error.
-    pub(in crate::commands::processor) fn screen(looks: Looks) -> (Screen, Kept, Kept) {
+    pub(in crate::commands) fn screen(looks: Looks) -> (Screen, Kept, Kept) {
         let (out, err) = (Kept::default(), Kept::default());
         let screen = Screen::new(looks, Box::new(out.clone()), Box::new(err.clone()));
         (screen, out, err)

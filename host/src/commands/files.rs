@@ -47,6 +47,36 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     std::fs::write(path, bytes).with_context(|| format!("write `{}`", path.display()))
 }
 
+/// A file to be read bit by bit, of any size.
+pub(super) fn open(path: &Path) -> anyhow::Result<std::fs::File> {
+    let shown = path.display();
+    #[expect(clippy::disallowed_methods, reason = "a path the operator gave")]
+    let file = std::fs::File::open(path).with_context(|| format!("open `{shown}`"))?;
+    let metadata = file
+        .metadata()
+        .with_context(|| format!("look at `{shown}`"))?;
+    if metadata.is_dir() {
+        bail!("`{shown}` is a folder");
+    }
+    Ok(file)
+}
+
+/// Makes a file that only its owner may read; fails if anything of that name is there, links included.
+pub(super) fn create_private(path: &Path) -> anyhow::Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    #[expect(clippy::disallowed_methods, reason = "a path the operator gave")]
+    let file = options.open(path);
+    file.with_context(|| format!("make the new file `{}`", path.display()))
+}
+
+/// Removes a file.
+pub(super) fn remove(path: &Path) -> anyhow::Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "a path the operator gave")]
+    std::fs::remove_file(path).with_context(|| format!("remove `{}`", path.display()))
+}
+
 /// Makes a folder and those above it.
 pub(super) fn make_folder(path: &Path) -> anyhow::Result<()> {
     #[expect(clippy::disallowed_methods, reason = "a path the author gave")]

@@ -10,9 +10,9 @@ use reqwest::{Client, Method, Url, redirect};
 use serde_json::Value;
 
 use super::files;
+use super::operator_token;
 use super::screen::Screen;
-use crate::commands::operator_token;
-use crate::config::{HostFlags, token};
+use crate::config::{HostAddress, HostFlags, token};
 
 /// Longest time to a connection.
 const CONNECT_BOUND: Duration = Duration::from_secs(10);
@@ -22,6 +22,11 @@ const REQUEST_BOUND: Duration = Duration::from_secs(90);
 pub(super) const WAIT_S: u64 = 30;
 /// Longest time a run may take in all: a preview of every entity.
 const RUN_BOUND: Duration = Duration::from_secs(3_600);
+/// Longest time of a whole tenant on its way, and the longest silence in it.
+const MOVE_BOUND: Duration = Duration::from_secs(24 * 3_600);
+const SILENCE: Duration = Duration::from_secs(60);
+/// Bytes of a file that are read at once.
+const FILE_PIECE: usize = 256 << 10;
 /// Pause between two looks at a run.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -67,10 +72,10 @@ impl HostError {
     }
 }
 
-/// A host as one tenant and actor.
+/// A host as one tenant or operator, and actor.
 pub(super) struct HostClient {
     http: Client,
-    /// Up to and with the tenant, without a `/` at its end.
+    /// Up to and with the tenant, or `admin`, without a `/` at its end.
     base: Url,
     token: Option<String>,
     runtime: tokio::runtime::Runtime,
@@ -92,8 +97,17 @@ pub(super) enum Body {
 }
 
 impl HostClient {
-    /// A client of the host that the flags name.
+    /// A client of the tenant that the flags name.
     pub(super) fn open(flags: &HostFlags) -> anyhow::Result<HostClient> {
+        Self::below(&flags.address, &["tenants", &flags.tenant])
+    }
+
+    /// A client of what operators do with the host.
+    pub(super) fn operator(address: &HostAddress) -> anyhow::Result<HostClient> {
+        Self::below(address, &["admin"])
+    }
+
+    fn below(flags: &HostAddress, segments: &[&str]) -> anyhow::Result<HostClient> {
         // Refused where one is installed already, which does as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut base =
@@ -110,7 +124,7 @@ impl HostClient {
         base.path_segments_mut()
             .map_err(|()| anyhow::anyhow!("`--host {}` is no base of a path", flags.host))?
             .pop_if_empty()
-            .extend(["tenants", &flags.tenant]);
+            .extend(segments);
         let token = find_token(flags, here)?;
         if token.is_some() && base.scheme() == "http" && !here {
             bail!("a token is not sent in the clear to another machine: use https in `--host`");
@@ -138,7 +152,7 @@ impl HostClient {
         self.base.origin().ascii_serialization()
     }
 
-    /// One request to `…/tenants/TENANT/SEGMENTS?QUERY`. `what` is shown while it takes.
+    /// One request to the segments below the base. `what` is shown while it takes.
     pub(super) fn send(
         &self,
         screen: &Screen,
@@ -148,18 +162,8 @@ impl HostClient {
         query: &[(&str, &str)],
         body: Body,
     ) -> anyhow::Result<Reply> {
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.extend(segments);
-        }
-        for (name, value) in query {
-            url.query_pairs_mut().append_pair(name, value);
-        }
-        let mut request = self.http.request(method, url);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
-        request = match body {
+        let request = self.request(method, segments, query);
+        let request = match body {
             Body::None => request,
             Body::Json(value) => request
                 .header("content-type", "application/json")
@@ -168,6 +172,90 @@ impl HostClient {
                 .header("content-type", "application/wasm")
                 .body(bytes),
         };
+        let reply = self
+            .runtime
+            .block_on(patiently(screen, what, self.exchange(request)));
+        screen.clear_progress();
+        Ok(reply?)
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        segments: &[&str],
+        query: &[(&str, &str)],
+    ) -> reqwest::RequestBuilder {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.extend(segments);
+        }
+        for (name, value) in query {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        let request = self.http.request(method, url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// `GET` of something of any length, handed over as it comes.
+    pub(super) fn download(
+        &self,
+        screen: &Screen,
+        what: &str,
+        segments: &[&str],
+        mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let request = self.request(Method::GET, segments, &[]).timeout(MOVE_BOUND);
+        let download = async {
+            let response = request
+                .send()
+                .await
+                .map_err(|error| self.unreachable(&error))?;
+            if !response.status().is_success() {
+                return Err(self.reply(response).await.err().map_or_else(
+                    || anyhow::anyhow!("no success, and no refusal"),
+                    anyhow::Error::from,
+                ));
+            }
+            let mut response = response;
+            loop {
+                let silent = |_| anyhow::anyhow!("the host is silent for {} s", SILENCE.as_secs());
+                let piece = tokio::time::timeout(SILENCE, response.chunk())
+                    .await
+                    .map_err(silent)?;
+                match piece.map_err(|error| self.unreachable(&error))? {
+                    Some(piece) => take(&piece)?,
+                    None => return Ok(()),
+                }
+            }
+        };
+        let done = self.runtime.block_on(patiently(screen, what, download));
+        screen.clear_progress();
+        done
+    }
+
+    /// `POST` of a file of any length, read as it is sent.
+    pub(super) fn upload(
+        &self,
+        screen: &Screen,
+        what: &str,
+        segments: &[&str],
+        content_type: &'static str,
+        file: std::fs::File,
+    ) -> anyhow::Result<Reply> {
+        let pieces = futures_util::stream::try_unfold(file, |mut file| async move {
+            let mut piece = vec![0; FILE_PIECE];
+            let read = std::io::Read::read(&mut file, &mut piece)?;
+            piece.truncate(read);
+            Ok::<_, std::io::Error>((read > 0).then_some((piece, file)))
+        });
+        let request = self
+            .request(Method::POST, segments, &[])
+            .timeout(MOVE_BOUND)
+            .header("content-type", content_type)
+            .body(reqwest::Body::wrap_stream(pieces));
         let reply = self
             .runtime
             .block_on(patiently(screen, what, self.exchange(request)));
@@ -228,12 +316,21 @@ impl HostClient {
         }
     }
 
-    async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<Reply, HostError> {
-        let unreachable = |error: reqwest::Error| HostError::Unreachable {
+    fn unreachable(&self, error: &reqwest::Error) -> HostError {
+        HostError::Unreachable {
             origin: self.origin(),
-            reason: root_cause(&error),
-        };
-        let mut response = request.send().await.map_err(unreachable)?;
+            reason: root_cause(error),
+        }
+    }
+
+    async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<Reply, HostError> {
+        let response = request.send().await;
+        let response = response.map_err(|error| self.unreachable(&error))?;
+        self.reply(response).await
+    }
+
+    async fn reply(&self, mut response: reqwest::Response) -> Result<Reply, HostError> {
+        let unreachable = |error: reqwest::Error| self.unreachable(&error);
         let status = response.status().as_u16();
         let location = response
             .headers()
@@ -297,9 +394,9 @@ fn hint(status: u16) -> &'static str {
     match status {
         401 => "; give a token by `--token-file` or GREENROOM_TOKEN",
         403 => {
-            "; the token lacks a scope: `deploy` to upload and activate, `admin` to read faults whole"
+            "; the token lacks a scope: `deploy` to upload and activate, `admin` to read faults whole, `operator` for tenants and audit"
         }
-        404 => "; `greenroom processor list` shows what there is",
+        404 => "; `greenroom processor list` and `greenroom tenant list` show what there is",
         _ => "",
     }
 }
@@ -324,7 +421,7 @@ fn is_this_machine(url: &Url) -> bool {
 }
 
 /// The token: from the file, from the variable, or, for a host of this machine only, its operator's.
-fn find_token(flags: &HostFlags, here: bool) -> anyhow::Result<Option<String>> {
+fn find_token(flags: &HostAddress, here: bool) -> anyhow::Result<Option<String>> {
     if let Some(path) = &flags.token_file {
         return read_token(path).map(Some);
     }
@@ -351,13 +448,19 @@ fn read_token(path: &Path) -> anyhow::Result<String> {
 mod tests {
     use super::*;
 
-    fn flags(host: &str, token_file: Option<&Path>) -> HostFlags {
-        HostFlags {
+    fn flags(host: &str, token_file: Option<&Path>) -> HostAddress {
+        HostAddress {
             host: host.to_owned(),
-            tenant: "default".to_owned(),
             token_file: token_file.map(Into::into),
             data_dir: "/nowhere".into(),
         }
+    }
+
+    fn open(address: &HostAddress) -> anyhow::Result<HostClient> {
+        HostClient::open(&HostFlags {
+            address: address.clone(),
+            tenant: "default".to_owned(),
+        })
     }
 
     #[test]
@@ -371,21 +474,18 @@ mod tests {
             "http://localhost:2/",
             "https://catalog.example",
         ] {
-            assert!(
-                HostClient::open(&flags(host, Some(&path))).is_ok(),
-                "{host}"
-            );
+            assert!(open(&flags(host, Some(&path))).is_ok(), "{host}");
         }
         for host in [
             "http://catalog.example",
             "http://127.0.0.1.example",
             "http://localhost.example",
         ] {
-            let error = HostClient::open(&flags(host, Some(&path))).err().unwrap();
+            let error = open(&flags(host, Some(&path))).err().unwrap();
             assert!(error.to_string().contains("https"), "{host}: {error}");
         }
         for wrong in ["ftp://x", "catalog", "http://user:secret@127.0.0.1"] {
-            let error = HostClient::open(&flags(wrong, None)).err().unwrap();
+            let error = open(&flags(wrong, None)).err().unwrap();
             assert!(!format!("{error:#}").contains("secret"), "{error:#}");
         }
     }
@@ -394,7 +494,7 @@ mod tests {
     fn the_operator_token_is_for_hosts_of_this_machine() {
         let folder = tempfile::tempdir().unwrap();
         files::write(&folder.path().join(operator_token::FILE), b"gr_op_x\n").unwrap();
-        let of = |host: &str| HostFlags {
+        let of = |host: &str| HostAddress {
             data_dir: folder.path().to_owned(),
             ..flags(host, None)
         };
