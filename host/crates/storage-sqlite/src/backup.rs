@@ -98,6 +98,10 @@ fn check(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests look at the files they name"
+)]
 mod tests {
     use super::*;
 

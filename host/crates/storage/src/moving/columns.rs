@@ -18,8 +18,11 @@ pub struct MovedTable {
     /// The column that names an entity which must be there, and the column of `refresh_state` that it names.
     pub entity: Option<(&'static str, &'static str)>,
     /// What holds between the columns of a row.
-    pub check: Option<fn(&MovedTable, &MovedRow) -> Result<(), String>>,
+    pub check: Option<RowCheck>,
 }
+
+/// Whether the columns of a row agree; if not, why.
+pub(super) type RowCheck = fn(&MovedTable, &MovedRow) -> Result<(), String>;
 
 /// A column.
 #[derive(Debug)]
