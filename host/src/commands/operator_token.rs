@@ -94,7 +94,6 @@ async fn admit(storage: &dyn Storage, id: &str, secret: &str, shown: &str) -> an
         secret_hash,
         scopes: vec![Scope::Operator],
         not_before: None,
-        not_before: None,
         expires_at: None,
     };
     let known = match storage.find_token(id).await? {
