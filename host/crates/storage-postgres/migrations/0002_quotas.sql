@@ -14,7 +14,6 @@ CREATE TABLE tenant_usage (
     cpu_until bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
     autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX tenant_usage_cpu ON tenant_usage (cpu_until) WHERE cpu_until > 0;
 
 -- The count is kept by the database, so that no writer forgets it, whatever its version. Once for each statement. Writers of the
 -- version before wait meanwhile, so that nobody adds between the count and the triggers.

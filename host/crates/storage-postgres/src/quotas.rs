@@ -226,22 +226,6 @@ pub(crate) async fn charge(
     Ok(())
 }
 
-/// Puts the lanes aside of tenants whose minute has no room, until it has. Lanes that others look at stay as they are for them.
-pub(crate) async fn put_aside(tx: &Transaction) -> Result<(), StorageError> {
-    tx.run(
-        "WITH aside AS MATERIALIZED (
-             SELECT l.tenant_id, l.lane, u.cpu_until FROM tenant_usage u
-             JOIN tenant_lanes l ON l.tenant_id = u.tenant_id
-             WHERE u.cpu_until > 0 AND u.cpu_until > $1 AND l.ready FOR UPDATE OF l SKIP LOCKED
-         )
-         UPDATE tenant_lanes l SET ready = false, ready_at = aside.cpu_until
-         FROM aside WHERE l.tenant_id = aside.tenant_id AND l.lane = aside.lane",
-        &[&tx.now_ms()],
-    )
-    .await?;
-    Ok(())
-}
-
 async fn usage(tx: &Transaction, tenant: TenantId) -> Result<TenantUsage, StorageError> {
     let standing = standing(tx, tenant).await?;
     let compiled = tx

@@ -14,7 +14,6 @@ use greenroom_storage::{Claimed, Lane, StorageError, WORKER_LEASE_MS, WorkerId};
 
 use crate::damage::value;
 use crate::postgres_storage::PostgresStorage;
-use crate::quotas;
 use crate::text::Text;
 use crate::transaction::Transaction;
 use crate::work::{bulk, pick, take};
@@ -71,8 +70,7 @@ async fn look(
     wait: bool,
 ) -> Result<Option<Look>, StorageError> {
     let tx = storage.begin("claim work").await?;
-    let (any, any_aside) = any_ready(&tx, on_request_only).await?;
-    if !any {
+    if !any_ready(&tx, on_request_only).await? {
         tx.roll_back().await?;
         return Ok(None);
     }
@@ -80,9 +78,6 @@ async fn look(
         wait_for_one(&tx, on_request_only).await?;
     }
     promote(&tx).await?;
-    if any_aside {
-        quotas::put_aside(&tx).await?;
-    }
     let lanes = pick::lock_lanes(&tx, on_request_only).await?;
     if lanes.is_empty() {
         tx.commit().await?;
@@ -120,28 +115,23 @@ async fn look(
     }))
 }
 
-/// Whether there is anything to look for, and any tenant to be put aside.
-async fn any_ready(tx: &Transaction, on_request_only: bool) -> Result<(bool, bool), StorageError> {
+/// Whether there is anything to look for.
+async fn any_ready(tx: &Transaction, on_request_only: bool) -> Result<bool, StorageError> {
     let sql = if on_request_only {
         "SELECT EXISTS (SELECT 1 FROM tenant_lanes WHERE ready AND lane = 0)
-             OR EXISTS (SELECT 1 FROM tenant_lanes WHERE NOT ready AND ready_at <= $1 AND lane = 0),
-             EXISTS (SELECT 1 FROM tenant_usage WHERE cpu_until > 0 AND cpu_until > $1)"
+             OR EXISTS (SELECT 1 FROM tenant_lanes WHERE NOT ready AND ready_at <= $1 AND lane = 0)"
     } else {
         // In the order of the indexes, or the planner reads the table to find one of many.
         "SELECT (SELECT pass FROM tenant_lanes WHERE ready ORDER BY pass LIMIT 1) IS NOT NULL
              OR (SELECT ready_at FROM tenant_lanes WHERE NOT ready AND ready_at <= $1
-                 ORDER BY ready_at LIMIT 1) IS NOT NULL,
-             EXISTS (SELECT 1 FROM tenant_usage WHERE cpu_until > 0 AND cpu_until > $1)"
+                 ORDER BY ready_at LIMIT 1) IS NOT NULL"
     };
     let any = tx
         .one(sql, &[&tx.now_ms()], |row| {
-            Ok((
-                value(row, 0, "tenant_lanes.ready")?,
-                value(row, 1, "tenant_usage.cpu_until")?,
-            ))
+            value::<bool>(row, 0, "tenant_lanes.ready")
         })
         .await?;
-    Ok(any.unwrap_or_default())
+    Ok(any.unwrap_or(false))
 }
 
 /// Waits until a lane is free, and takes it. Nothing is locked yet.

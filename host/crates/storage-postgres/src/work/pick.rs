@@ -58,7 +58,8 @@ struct TenantSums {
     quotas: Quotas,
 }
 
-/// Locks the lanes whose turn it may be, by pass. Tenants that hold as much as they may are passed by.
+/// Locks the lanes whose turn it may be, by pass. Tenants that hold as much as they may, or whose minute of CPU time has no
+/// room, are passed by.
 pub(super) async fn lock_lanes(
     tx: &Transaction,
     on_request_only: bool,
@@ -71,8 +72,9 @@ pub(super) async fn lock_lanes(
         .all(
             "SELECT l.tenant_id, l.lane, l.pass, l.mean_us, l.weight, l.held, l.max_held FROM tenant_lanes l
              WHERE l.ready AND l.max_held > (SELECT sum(o.held) FROM tenant_lanes o WHERE o.tenant_id = l.tenant_id)
+                 AND coalesce((SELECT u.cpu_until FROM tenant_usage u WHERE u.tenant_id = l.tenant_id), 0) <= $2
              ORDER BY l.pass LIMIT $1 FOR UPDATE OF l SKIP LOCKED",
-            &[&stored(MAX_LANES as u64)],
+            &[&stored(MAX_LANES as u64), &tx.now_ms()],
             read_lane_row,
         )
         .await?;
@@ -88,8 +90,14 @@ pub(super) async fn lock_lanes(
 async fn lock_asked(tx: &Transaction) -> Result<Vec<LaneRow>, StorageError> {
     tx.all(
         "SELECT tenant_id, lane, pass, mean_us, weight, held, max_held FROM tenant_lanes
-         WHERE ready AND lane = 0 AND held < $2 ORDER BY pass LIMIT $1 FOR UPDATE SKIP LOCKED",
-        &[&stored(MAX_LANES as u64), &i64::from(ON_REQUEST_HELD)],
+         WHERE ready AND lane = 0 AND held < $2
+             AND coalesce((SELECT u.cpu_until FROM tenant_usage u WHERE u.tenant_id = tenant_lanes.tenant_id), 0) <= $3
+         ORDER BY pass LIMIT $1 FOR UPDATE SKIP LOCKED",
+        &[
+            &stored(MAX_LANES as u64),
+            &i64::from(ON_REQUEST_HELD),
+            &tx.now_ms(),
+        ],
         read_lane_row,
     )
     .await
