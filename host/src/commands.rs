@@ -23,6 +23,7 @@ mod screen;
 mod serve;
 mod tenant;
 mod token;
+mod vitals;
 mod worker;
 mod worker_parts;
 
@@ -69,6 +70,9 @@ enum Command {
     Backup(backup::BackupFlags),
     /// Begin again from a backup
     Restore(restore::RestoreFlags),
+    /// Print docs/metrics.md
+    #[command(hide = true)]
+    Metrics,
     /// Compile one component from standard input; a worker does this by itself
     #[command(hide = true)]
     Compile {
@@ -106,6 +110,10 @@ pub fn main() -> ExitCode {
         Command::Migrate(flags) => return migrate::run(flags),
         Command::Backup(flags) => return backup::run(flags),
         Command::Restore(flags) => return restore::run(flags),
+        Command::Metrics => {
+            print!("{}", crate::metrics::page());
+            return ExitCode::SUCCESS;
+        }
         Command::Serve(_) | Command::Worker { .. } => {}
     }
     let result = reject_unknown_variables()
@@ -123,6 +131,7 @@ pub fn main() -> ExitCode {
                 | Command::Migrate(_)
                 | Command::Backup(_)
                 | Command::Restore(_)
+                | Command::Metrics
                 | Command::Compile { .. }
                 | Command::Sandbox { .. } => Ok(()),
             }

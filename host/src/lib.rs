@@ -9,6 +9,7 @@ pub mod commands;
 pub mod config;
 pub mod config_schema;
 pub mod lifecycle;
+pub mod metrics;
 pub mod supervisor;
 pub mod telemetry;
 pub mod worker;

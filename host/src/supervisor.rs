@@ -5,15 +5,13 @@
 //! replace it, after 0.1 s doubling to 30 s. Nothing else crosses: the work itself is coordinated through storage.
 
 mod child;
-mod figures;
 mod message;
 mod pipe;
 mod pulse;
 mod sandbox_ends;
 
-pub use child::{Supervisor, WorkerStatus};
-pub use figures::{Figure, Figures};
+pub use child::{Supervisor, WorkerEnd, WorkerStatus};
 pub use message::{Message, read_message, write_message};
 pub use pipe::{ParentPipe, Wakes};
 pub use pulse::Pulse;
-pub use sandbox_ends::{SandboxEnd, SandboxEnds};
+pub use sandbox_ends::SandboxEnd;

@@ -16,6 +16,7 @@ mod read_source;
 mod recorder;
 mod revalidation;
 mod revision_runs;
+mod run_count;
 mod runs;
 mod sandbox_children;
 mod scheduler;

@@ -114,6 +114,21 @@ impl Directory {
             .clear();
     }
 
+    /// How many tokens and tenants are remembered, and about how many bytes they hold.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_token = |(id, (token, _)): (&String, &(Token, Instant))| {
+            id.len() + token.name.len() + token.id.len() + size_of_val(token)
+        };
+        let token_bytes: usize = tokens.iter().map(of_token).sum();
+        let count = tokens.len();
+        drop(tokens);
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_tenant = |name: &TenantName| name.as_str().len() + size_of::<(TenantId, Instant)>();
+        let tenant_bytes: usize = tenants.keys().map(of_tenant).sum();
+        (count + tenants.len(), token_bytes + tenant_bytes)
+    }
+
     /// Drops what is no longer believed; called on a schedule.
     pub(crate) fn sweep(&self) {
         let fresh = |since: &Instant| since.elapsed() < BELIEVED;

@@ -93,7 +93,7 @@ pub(super) async fn list_changes(
             "request/query/limit is for pages; a stream goes on until it is closed",
         ));
     }
-    let place = state.stream_places.take(tenant, &state.metrics)?;
+    let place = state.stream_places.take(tenant, &state.sheet)?;
     // Before the look at the log, so that a change between the two wakes the stream.
     let log = state.log_watch.subscribe(tenant);
     let at = start(&state, tenant, given).await?;

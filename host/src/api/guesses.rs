@@ -105,6 +105,31 @@ impl Guesses {
         Ok(())
     }
 
+    /// How many entries there are, and about how many bytes they hold.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_suspect = |suspect: &Suspect| {
+            let id = match suspect {
+                Suspect::Address(_) => 0,
+                Suspect::Id(id) => id.len(),
+            };
+            id + size_of::<(Suspect, i64)>()
+        };
+        let of_good =
+            |(id, _): &(String, Address)| id.len() + size_of::<((String, Address), i64)>();
+        let suspects: usize = kept.full_at.keys().map(of_suspect).sum();
+        let good: usize = kept.good_until.keys().map(of_good).sum();
+        (kept.full_at.len() + kept.good_until.len(), suspects + good)
+    }
+
+    /// Forgets what is over; called on a schedule.
+    pub(crate) fn sweep(&self, clock: &dyn Clock) {
+        let now = clock.now().0;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.full_at.retain(|_, full_at| *full_at > now);
+        kept.good_until.retain(|_, until| *until > now);
+    }
+
     /// A token was good.
     pub(crate) fn good(&self, id: &str, address: Address, clock: &dyn Clock) {
         let now = clock.now().0;
@@ -182,6 +207,21 @@ mod tests {
                 })
                 .count()
         }
+    }
+
+    #[test]
+    fn what_is_over_goes_untouched() {
+        let world = Try::new();
+        let address = Address::of("192.0.2.1");
+        world.guesses.wrong("id", address, &world.clock).unwrap();
+        world.guesses.good("id", address, &world.clock);
+        let (count, bytes) = world.guesses.held();
+        assert!(count == 3 && bytes > 0, "{count} of {bytes} bytes");
+        world.guesses.sweep(&world.clock);
+        assert_eq!(world.guesses.held(), (3, bytes), "its time has not come");
+        world.clock.advance(GOOD_MS);
+        world.guesses.sweep(&world.clock);
+        assert_eq!(world.guesses.held(), (0, 0));
     }
 
     #[test]

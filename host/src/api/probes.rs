@@ -1,11 +1,11 @@
 //! Liveness, readiness and startup (DESIGN §8; ref §8), without a token and without a name in them (l07).
 //!
-//! Liveness says that this process turns: its watch task has gone round within a minute. The watch asks storage with a
-//! patience of its own, so a slow database never restarts a pod. Readiness says that storage answered within 30 s; trouble
-//! of workers is in the body only.
+//! **Liveness** says that the process makes progress: its runtime answers this, and every task it cannot do without lives and
+//! turns. A slow database never restarts a pod: a task that waits for it is not suspected. **Startup** turns ok once.
+//! **Readiness** of the API says that storage answered within 30 s, and that of a worker that it claims. Trouble of workers is
+//! in the body of the API's readiness only: a catalog that is not kept current is still better served than not.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -13,95 +13,90 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::extract;
-use super::state::ApiState;
-use crate::lifecycle::Stopping;
+use super::operations::{self, Operations, Role};
 
-/// Time between two looks at storage.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// How long one look may take.
-const LOOK_PATIENCE: Duration = Duration::from_secs(5);
-/// How long an answer of storage counts.
-const ANSWER_COUNTS: Duration = Duration::from_secs(30);
-/// How long the watch may take for a round.
-const ROUND_BOUND: Duration = Duration::from_secs(60);
+/// How long an answer of storage, or a claim, counts.
+pub(super) const ANSWER_COUNTS: Duration = Duration::from_secs(30);
 
-/// When storage last answered, and when the watch last looked.
-#[derive(Debug, Default)]
-pub(crate) struct StorageWatch {
-    answered: Mutex<Option<Instant>>,
-    looked: Mutex<Option<Instant>>,
+/// Why a probe answers no.
+pub(super) struct Failing {
+    message: String,
+    check: &'static str,
 }
 
-impl StorageWatch {
-    fn note(at: &Mutex<Option<Instant>>) {
-        *at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    fn age(at: &Mutex<Option<Instant>>) -> Option<Duration> {
-        at.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .map(|at| at.elapsed())
-    }
-}
-
-/// Looks at storage until the process stops, and sweeps the caches of the edge on the way.
-pub(crate) async fn watch(state: ApiState, mut stopping: Stopping) {
-    loop {
-        StorageWatch::note(&state.storage_watch.looked);
-        if let Ok(Ok(())) = tokio::time::timeout(LOOK_PATIENCE, state.storage.ping()).await {
-            StorageWatch::note(&state.storage_watch.answered);
-        }
-        state.directory.sweep();
-        tokio::select! {
-            () = stopping.wait() => return,
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+impl Failing {
+    pub(super) fn new(message: impl Into<String>, check: &'static str) -> Self {
+        Self {
+            message: message.into(),
+            check,
         }
     }
 }
 
 /// `GET /.backstage/health/v1/liveness`
-pub(crate) async fn show_liveness(State(state): State<ApiState>) -> Response {
-    let turning =
-        StorageWatch::age(&state.storage_watch.looked).is_none_or(|age| age < ROUND_BOUND);
-    if turning || state.lifecycle.stopping().is_stopping() {
-        extract::json(StatusCode::OK, &json!({"status": "ok"}))
-    } else {
-        error("a task of the backend does not turn", "watch")
+pub(crate) async fn show_liveness(State(operations): State<Operations>) -> Response {
+    match operations.parts.lifecycle.stuck() {
+        None => ok(),
+        Some(stuck) => {
+            let how = match stuck.ended {
+                true => "has ended",
+                false => "does not turn",
+            };
+            failing(&Failing::new(
+                format!("a task of the backend {how}"),
+                stuck.task,
+            ))
+        }
     }
 }
 
 /// `GET /.backstage/health/v1/startup`
-pub(crate) async fn show_startup(State(state): State<ApiState>) -> Response {
-    if StorageWatch::age(&state.storage_watch.answered).is_some() {
-        extract::json(StatusCode::OK, &json!({"status": "ok"}))
-    } else {
-        error("Backend has not started yet", "storage")
+pub(crate) async fn show_startup(State(operations): State<Operations>) -> Response {
+    let (started, check) = match &operations.parts.role {
+        Role::Api(_) => (operations.since_answer().is_some(), "storage"),
+        Role::Worker(pulse) => (pulse.since_claim().is_some(), "claims"),
+    };
+    match started {
+        true => ok(),
+        false => failing(&Failing::new("Backend has not started yet", check)),
     }
 }
 
 /// `GET /.backstage/health/v1/readiness`
-pub(crate) async fn show_readiness(State(state): State<ApiState>) -> Response {
-    if state.lifecycle.stopping().is_stopping() {
-        return error("Backend is shutting down", "lifecycle");
+pub(crate) async fn show_readiness(State(operations): State<Operations>) -> Response {
+    if let Some(why) = operations::not_ready(&operations) {
+        return failing(&why);
     }
-    match StorageWatch::age(&state.storage_watch.answered) {
-        None => error("Backend has not started yet", "storage"),
-        Some(age) if age >= ANSWER_COUNTS => error("storage does not answer", "storage"),
-        Some(_) => extract::json(
+    match &operations.parts.role {
+        Role::Api(_) => extract::json(
             StatusCode::OK,
-            &json!({"status": "ok", "workers": workers(&state)}),
+            &json!({"status": "ok", "workers": workers(&operations)}),
         ),
+        Role::Worker(_) => ok(),
     }
 }
 
-fn workers(state: &ApiState) -> Value {
-    state.workers.as_ref().map_or(Value::Null, |workers| {
-        let status = workers.status();
-        json!({"running": status.running.len(), "restarts": status.restarts})
-    })
+/// How the workers of this `serve` are: `restarts` rising and a `backoff` say that they crash.
+fn workers(operations: &Operations) -> Value {
+    let Role::Api(Some(workers)) = &operations.parts.role else {
+        return Value::Null;
+    };
+    let status = workers.status();
+    let mut body = json!({"running": status.running.len(), "restarts": status.restarts});
+    if let (Some(end), Some(body)) = (status.last_end, body.as_object_mut()) {
+        body.insert("lastEnd".to_owned(), end.as_str().into());
+    }
+    if let (Some(backoff), Some(body)) = (status.backoff, body.as_object_mut()) {
+        body.insert("backoffSeconds".to_owned(), backoff.as_secs_f64().into());
+    }
+    body
 }
 
-fn error(message: &str, check: &str) -> Response {
-    let body = json!({"status": "error", "message": message, "check": check});
+fn ok() -> Response {
+    extract::json(StatusCode::OK, &json!({"status": "ok"}))
+}
+
+fn failing(why: &Failing) -> Response {
+    let body = json!({"status": "error", "message": why.message, "check": why.check});
     extract::json(StatusCode::SERVICE_UNAVAILABLE, &body)
 }

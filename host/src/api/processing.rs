@@ -170,7 +170,8 @@ pub(super) async fn force_refresh(
         if is_done(&now, ran_before, state.clock.now()) {
             return Ok(extract::json(StatusCode::OK, &now));
         }
-        if Instant::now() >= until {
+        // A process that stops has no time to wait for what another will do.
+        if Instant::now() >= until || state.lifecycle.stopping().is_stopping() {
             return Ok(extract::json(StatusCode::ACCEPTED, &now));
         }
         tokio::time::sleep(LOOK.min(until.saturating_duration_since(Instant::now()))).await;

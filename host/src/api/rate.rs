@@ -44,6 +44,20 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
+    /// How many buckets are not full, and their bytes.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        let buckets = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = size_of::<((TenantId, Limited), i64)>();
+        (buckets.len(), buckets.len() * one)
+    }
+
+    /// Forgets buckets that are full again; called on a schedule.
+    pub(crate) fn sweep(&self, clock: &dyn Clock) {
+        let now = clock.now().0;
+        let mut buckets = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        buckets.retain(|_, full_at| *full_at > now);
+    }
+
     /// Takes one from a tenant's bucket of `per_minute`.
     pub(crate) fn take(
         &self,
@@ -114,6 +128,10 @@ mod tests {
         assert_eq!((used(1), used(2)), (60, 0));
         let most = rates.take(TenantId(4), Limited::Uploads, u64::MAX, &clock);
         assert!(most.is_ok(), "the largest number is no limit");
+        rates.sweep(&clock);
+        clock.advance(60_000);
+        rates.sweep(&clock);
+        assert_eq!(rates.held(), (0, 0), "without being touched");
         let none = rates.take(TenantId(3), Limited::Uploads, 0, &clock);
         assert!(none.is_err(), "0 means none");
     }

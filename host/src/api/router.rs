@@ -6,9 +6,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{FromRequestParts as _, MatchedPath, Request, State};
+use axum::extract::{FromRef, FromRequestParts as _, MatchedPath, Request, State};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{Html, IntoResponse as _, Response};
 use http::{Method, StatusCode};
@@ -16,12 +17,18 @@ use http::{Method, StatusCode};
 use super::auth::{Access, Read};
 use super::error::{ApiError, mount_end, render};
 use super::operation_doc::{Content, Doc};
+use super::operations::Operations;
 use super::routes::{Operation, Routes};
 use super::state::{ApiParts, ApiState};
 use super::{
     admin, catalog, changes, compression, index, leftover, metrics, openapi, probes, tenant_routes,
     validation, validators,
 };
+use crate::lifecycle::{Essential, TURN_BOUND};
+use crate::metrics::Metric;
+
+/// How often caches are swept.
+const SWEEP: Duration = Duration::from_secs(5);
 
 /// The edge of a process, running: what one listener counts and watches, the other shows.
 pub struct Edge {
@@ -38,19 +45,23 @@ impl Edge {
             openapi::document(&operations).to_string().into(),
             openapi::catalog_document(&operations).to_string().into(),
         );
+        Self::measure_caches(&state);
+        let essential = |task| state.lifecycle.essential(task, TURN_BOUND);
         state.lifecycle.spawn(index::follow(
             state.indexes.clone(),
+            essential("index"),
             state.wakes.incoming.clone(),
             state.lifecycle.stopping(),
         ));
         state.lifecycle.spawn(changes::watch(
             state.log_watch.clone(),
+            essential("changes"),
             state.wakes.incoming.clone(),
             state.lifecycle.stopping(),
         ));
         state
             .lifecycle
-            .spawn(probes::watch(state.clone(), state.lifecycle.stopping()));
+            .spawn(sweep_caches(state.clone(), essential("caches")));
         Self { state }
     }
 
@@ -62,6 +73,22 @@ impl Edge {
     /// Probes and `/metrics`, for a listener of its own.
     pub fn operations_router(&self) -> Router {
         finish(probe_routes().and(metrics_routes()), &self.state)
+    }
+
+    /// How many bytes and entries the caches of the edge hold, measured whenever somebody looks.
+    fn measure_caches(state: &ApiState) {
+        let (directory, rates) = (Arc::clone(&state.directory), Arc::clone(&state.rates));
+        let guesses = Arc::clone(&state.guesses);
+        state.sheet.measure(move |sheet| {
+            for (cache, (entries, bytes)) in [
+                ("tokens", directory.held()),
+                ("rates", rates.held()),
+                ("guesses", guesses.held()),
+            ] {
+                sheet.set(Metric::CacheEntries, &[cache], entries as f64);
+                sheet.set(Metric::CacheBytes, &[cache], bytes as f64);
+            }
+        });
     }
 }
 
@@ -80,7 +107,39 @@ pub(super) fn operations() -> Vec<Operation> {
     api_routes().and(metrics_routes()).into_parts().1
 }
 
-fn probe_routes() -> Routes {
+/// Drops what the edge's caches need not hold any more, until the process stops.
+async fn sweep_caches(state: ApiState, essential: Essential) {
+    let mut stopping = state.lifecycle.stopping();
+    loop {
+        essential.turn();
+        state.directory.sweep();
+        state.rates.sweep(&*state.clock);
+        state.guesses.sweep(&*state.clock);
+        tokio::select! {
+            () = stopping.wait() => return,
+            () = tokio::time::sleep(SWEEP) => {}
+        }
+    }
+}
+
+/// Probes and `/metrics` of a process without the API.
+pub(super) fn operations_router(operations: &Operations) -> Router {
+    let routes = probe_routes::<Operations>().and(metrics_routes());
+    let (router, _) = routes.into_parts();
+    router
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_route)
+        .layer(from_fn(render))
+        .layer(compression::layer())
+        .layer(from_fn(compression::vary))
+        .with_state(operations.clone())
+}
+
+fn probe_routes<S>() -> Routes<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Operations: FromRef<S>,
+{
     let probe = |summary| {
         Doc::new(summary).json(200, "Probe", "Yes.").json(
             503,
@@ -106,7 +165,11 @@ fn probe_routes() -> Routes {
         )
 }
 
-fn metrics_routes() -> Routes {
+fn metrics_routes<S>() -> Routes<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Operations: FromRef<S>,
+{
     Routes::below("").get(
         "/metrics",
         metrics::show_metrics,

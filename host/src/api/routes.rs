@@ -14,6 +14,7 @@ use greenroom_storage::Scope;
 
 use super::auth::{Access, OperatorAccess, Requirement};
 use super::operation_doc::Doc;
+use super::operations::Operations;
 use super::state::ApiState;
 
 /// What a request must show to be let in.
@@ -43,6 +44,10 @@ impl Admits for OperatorAccess {
 
 /// A handler that begins with the state has asked nobody for anything.
 impl Admits for State<ApiState> {
+    const NEED: Need = Need::Nothing;
+}
+
+impl Admits for State<Operations> {
     const NEED: Need = Need::Nothing;
 }
 
@@ -85,14 +90,14 @@ pub(crate) struct Operation {
     pub(crate) doc: Doc,
 }
 
-/// Routes below a common prefix.
-pub(crate) struct Routes {
+/// Routes below a common prefix, of handlers that take their state from an `S`.
+pub(crate) struct Routes<S = ApiState> {
     prefix: &'static str,
-    router: Router<ApiState>,
+    router: Router<S>,
     operations: Vec<Operation>,
 }
 
-impl Routes {
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// No routes yet; paths are added below `prefix`.
     pub(crate) fn below(prefix: &'static str) -> Self {
         Self {
@@ -105,7 +110,7 @@ impl Routes {
     /// Adds a `GET`.
     pub(crate) fn get<H, T>(self, path: &str, handler: H, doc: Doc) -> Self
     where
-        H: Handler<T, ApiState>,
+        H: Handler<T, S>,
         T: Arguments + 'static,
     {
         self.add::<H, T>("get", path, get(handler), doc)
@@ -114,7 +119,7 @@ impl Routes {
     /// Adds a `POST`.
     pub(crate) fn post<H, T>(self, path: &str, handler: H, doc: Doc) -> Self
     where
-        H: Handler<T, ApiState>,
+        H: Handler<T, S>,
         T: Arguments + 'static,
     {
         self.add::<H, T>("post", path, post(handler), doc)
@@ -123,7 +128,7 @@ impl Routes {
     /// Adds a `PUT`.
     pub(crate) fn put<H, T>(self, path: &str, handler: H, doc: Doc) -> Self
     where
-        H: Handler<T, ApiState>,
+        H: Handler<T, S>,
         T: Arguments + 'static,
     {
         self.add::<H, T>("put", path, put(handler), doc)
@@ -132,7 +137,7 @@ impl Routes {
     /// Adds a `DELETE`.
     pub(crate) fn delete<H, T>(self, path: &str, handler: H, doc: Doc) -> Self
     where
-        H: Handler<T, ApiState>,
+        H: Handler<T, S>,
         T: Arguments + 'static,
     {
         self.add::<H, T>("delete", path, delete(handler), doc)
@@ -141,7 +146,7 @@ impl Routes {
     /// Adds every path below the prefix that nobody adds. Nothing is said of what is not there.
     pub(crate) fn rest<H, T>(mut self, handler: H) -> Self
     where
-        H: Handler<T, ApiState>,
+        H: Handler<T, S>,
         T: Arguments + 'static,
     {
         let path = format!("{}/{{*path}}", self.prefix);
@@ -153,7 +158,7 @@ impl Routes {
         mut self,
         method: &'static str,
         path: &str,
-        route: MethodRouter<ApiState>,
+        route: MethodRouter<S>,
         doc: Doc,
     ) -> Self {
         let path = format!("{}{path}", self.prefix);
@@ -173,14 +178,14 @@ impl Routes {
     }
 
     /// These and others.
-    pub(crate) fn and(mut self, other: Routes) -> Self {
+    pub(crate) fn and(mut self, other: Routes<S>) -> Self {
         self.router = self.router.merge(other.router);
         self.operations.extend(other.operations);
         self
     }
 
     /// The router, and what is said of it.
-    pub(crate) fn into_parts(self) -> (Router<ApiState>, Vec<Operation>) {
+    pub(crate) fn into_parts(self) -> (Router<S>, Vec<Operation>) {
         (self.router, self.operations)
     }
 }

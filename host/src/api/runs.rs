@@ -25,6 +25,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 const MAX_WAIT_S: u64 = 60;
 /// When to try again while a tenant's uploads wait, in seconds: about one compilation that goes well.
 const BUSY_COMPILER_S: u32 = 5;
+/// How long a request waits on when the process stops.
+pub(super) const LAST_PATIENCE: Duration = Duration::from_secs(6);
 /// Requests of one tenant that may wait at a time.
 const MAX_WAITING: usize = 8;
 /// Runs of one kind of one tenant that may be unfinished, those that are waited for and those that live by themselves.
@@ -82,8 +84,9 @@ pub(crate) async fn wait(
     id: &RunId,
     patience: Duration,
 ) -> Result<Option<Value>, ApiError> {
-    let until = Instant::now() + patience;
+    let mut until = Instant::now() + patience;
     let mut pause = LOOK_LEAST;
+    let (mut stopping, mut stops) = (state.lifecycle.stopping(), false);
     loop {
         let woken = state.wakes.incoming.notified();
         tokio::pin!(woken);
@@ -108,6 +111,11 @@ pub(crate) async fn wait(
             return Ok(None);
         }
         tokio::select! {
+            () = stopping.wait(), if !stops => {
+                // Answered in time rather than cut off.
+                stops = true;
+                until = until.min(Instant::now() + LAST_PATIENCE);
+            }
             () = &mut woken => {}
             () = tokio::time::sleep(pause.min(until.saturating_duration_since(Instant::now()))) => {}
         }

@@ -1,7 +1,7 @@
 //! Connections: hyper's builder with a timer, without which its header timeout is inert (DESIGN §5, h01).
 //!
-//! Every connection is a task of the lifecycle's tracked set. When the process stops, connections finish the request they
-//! are at and close. Above the cap the newest connection is refused; probes have a listener of their own.
+//! Every connection is a task of the lifecycle's tracked set. When the process stops, requests are taken for a time of grace, in
+//! which readiness says no, so that none fails; then connections finish the request they are at and close. Above the cap the newest connection is refused; probes have a listener of their own.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub async fn serve(listener: TcpListener, router: Router, lifecycle: Arc<Lifecyc
     let builder = Arc::new(builder());
     loop {
         let accepted = tokio::select! {
-            () = stopping.wait() => return,
+            () = stopping.grace_is_over() => return,
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
@@ -157,7 +157,7 @@ async fn connection(
             debug!("a connection is closed: its peer does not take what it asked for");
             return;
         }
-        () = stopping.wait() => {
+        () = stopping.grace_is_over() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

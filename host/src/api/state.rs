@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
+use axum::extract::FromRef;
 use bytes::Bytes;
 use greenroom_model::{Clock, TenantId};
 use greenroom_storage::Storage;
@@ -13,11 +14,11 @@ use super::bundled::BundledListing;
 use super::changes::{LogWatch, StreamPlaces};
 use super::guesses::Guesses;
 use super::index::IndexSet;
-use super::metrics::ApiMetrics;
 use super::mutation_turns::MutationTurns;
-use super::probes::StorageWatch;
+use super::operations::{Operations, OperationsParts, Role};
 use super::rate::Rates;
 use crate::lifecycle::Lifecycle;
+use crate::metrics::Sheet;
 use crate::supervisor::{Supervisor, Wakes};
 
 /// What the composition root hands to the edge.
@@ -35,6 +36,8 @@ pub struct ApiParts {
     pub workers: Option<Arc<Supervisor>>,
     /// The processors that ship with the host.
     pub bundled: Vec<BundledListing>,
+    /// What is counted.
+    pub sheet: Arc<Sheet>,
 }
 
 /// The shared state; a clone is one reference count.
@@ -46,17 +49,16 @@ pub(crate) struct Shared {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) wakes: Wakes,
-    pub(crate) workers: Option<Arc<Supervisor>>,
     pub(crate) bundled: Vec<BundledListing>,
     pub(crate) clock: Arc<dyn Clock>,
     /// How often each tenant did what is limited.
-    pub(crate) rates: Rates,
+    pub(crate) rates: Arc<Rates>,
     /// Wrong tokens.
-    pub(crate) guesses: Guesses,
+    pub(crate) guesses: Arc<Guesses>,
     pub(crate) indexes: Arc<IndexSet>,
-    pub(crate) directory: Directory,
-    pub(crate) metrics: Arc<ApiMetrics>,
-    pub(crate) storage_watch: Arc<StorageWatch>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) sheet: Arc<Sheet>,
+    pub(crate) operations: Operations,
     /// `/openapi.json`; shared by all its replies, however many wait to be taken.
     pub(crate) openapi: Bytes,
     /// The same below the catalog's mount.
@@ -72,26 +74,35 @@ pub(crate) struct Shared {
 
 impl ApiState {
     pub(crate) fn new(parts: ApiParts, openapi: Bytes, catalog_openapi: Bytes) -> Self {
-        let metrics = ApiMetrics::new();
+        let sheet = parts.sheet;
+        let operations = Operations::start(OperationsParts {
+            storage: Arc::clone(&parts.storage),
+            clock: Arc::clone(&parts.clock),
+            lifecycle: Arc::clone(&parts.lifecycle),
+            sheet: Arc::clone(&sheet),
+            role: Role::Api(parts.workers),
+        });
         let indexes = IndexSet::new(
             Arc::clone(&parts.storage),
             Arc::clone(&parts.lifecycle),
-            Arc::clone(&metrics),
+            Arc::clone(&sheet),
         );
         let log_watch = LogWatch::new(Arc::clone(&parts.storage));
         Self(Arc::new(Shared {
-            directory: Directory::new(Arc::clone(&parts.storage), Arc::clone(&parts.clock)),
+            directory: Arc::new(Directory::new(
+                Arc::clone(&parts.storage),
+                Arc::clone(&parts.clock),
+            )),
             clock: parts.clock,
-            rates: Rates::default(),
-            guesses: Guesses::default(),
+            rates: Arc::default(),
+            guesses: Arc::default(),
             storage: parts.storage,
             lifecycle: parts.lifecycle,
             wakes: parts.wakes,
-            workers: parts.workers,
             bundled: parts.bundled,
             indexes,
-            metrics,
-            storage_watch: Arc::default(),
+            sheet,
+            operations,
             openapi,
             catalog_openapi,
             stream_places: Arc::default(),
@@ -99,6 +110,12 @@ impl ApiState {
             waiting_runs: Mutex::default(),
             mutation_turns: Arc::default(),
         }))
+    }
+}
+
+impl FromRef<ApiState> for Operations {
+    fn from_ref(state: &ApiState) -> Self {
+        state.operations.clone()
     }
 }
 

@@ -98,6 +98,18 @@ impl DataDir {
         }
     }
 
+    /// Bytes that are left for us where it is.
+    pub(super) fn free_bytes(&self) -> Option<u64> {
+        let stat = rustix::fs::fstatvfs(&self.dir).ok()?;
+        Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Size of SQLite's write-ahead log, if there is one.
+    pub(super) fn wal_bytes(&self) -> Option<u64> {
+        let log = self.dir.symlink_metadata(DATABASE[1]).ok()?;
+        Some(log.len())
+    }
+
     /// Where a file in it is, for people.
     pub(super) fn shown(&self, name: &str) -> String {
         self.path.join(name).display().to_string()

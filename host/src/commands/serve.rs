@@ -14,10 +14,11 @@ use tracing::{info, warn};
 use super::clock::SystemClock;
 use super::data_dir::DataDir;
 use super::worker_parts::bundled_listings;
-use super::{artifact_key, database, operator_token, provision};
+use super::{artifact_key, database, operator_token, provision, vitals};
 use crate::api::{self, ApiParts, Edge};
 use crate::config::{Config, ServeFlags, database_url};
 use crate::lifecycle::{Lifecycle, stop_signal};
+use crate::metrics::Sheet;
 use crate::supervisor::{Supervisor, Wakes};
 
 /// This executable, also after it was replaced on disk.
@@ -53,7 +54,7 @@ fn raise_descriptor_limit() {
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
-    let data = DataDir::open(&config.data_dir)?;
+    let data = Arc::new(DataDir::open(&config.data_dir)?);
     // Bound first: who comes before the start has ended waits and is answered, and a port in use changes nothing.
     let listener = bind(config.listen, "--listen").await?;
     let metrics_listener = bind(config.metrics_listen, "--metrics-listen").await?;
@@ -67,11 +68,15 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     // Roots that cannot be opened are said here, not by a worker that dies.
     super::file_roots::open(&config.file_roots)?;
 
+    let sheet = Arc::new(Sheet::default());
+    vitals::show_memory(&sheet, "api");
+    vitals::show_disk(&sheet, "api", &data);
     let supervisor = Supervisor::new(
         PROGRAM.into(),
         worker_arguments(config),
         Arc::clone(&storage),
         wakes.clone(),
+        Arc::clone(&sheet),
     );
     supervisor.start(&lifecycle, config.workers);
     let parts = ApiParts {
@@ -81,6 +86,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         wakes,
         workers: (config.workers > 0).then(|| Arc::clone(&supervisor)),
         bundled: bundled_listings()?,
+        sheet,
     };
     let address = listener.local_addr()?;
     let metrics_address = metrics_listener.local_addr()?;
@@ -114,7 +120,7 @@ fn worker_arguments(config: &Config) -> Vec<OsString> {
     arguments
 }
 
-async fn bind(address: std::net::SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+pub(super) async fn bind(address: std::net::SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("listen on {address}: choose another address with `{flag}`"))

@@ -1,17 +1,22 @@
 //! `greenroom worker`: one worker process, alone or as a child of `serve`.
 
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use greenroom_model::Clock;
+use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use super::clock::SystemClock;
 use super::data_dir::DataDir;
 use super::database;
-use super::serve::{PROGRAM, read_config, runtime};
+use super::serve::{PROGRAM, bind, read_config, runtime};
+use super::vitals;
 use super::worker_parts::assemble;
-use crate::config::{ServeFlags, WorkerFlags};
+use crate::api::{self, Operations, OperationsParts, Role};
+use crate::config::{Config, ServeFlags, WorkerFlags};
 use crate::lifecycle::{Lifecycle, stop_signal};
 use crate::supervisor::{ParentPipe, Wakes};
 use crate::worker::Worker;
@@ -28,7 +33,11 @@ pub(super) fn run(flags: &WorkerFlags, child: bool) -> anyhow::Result<()> {
     })?;
     runtime()?.block_on(async {
         let lifecycle = Lifecycle::new();
-        let data = DataDir::open(&config.data_dir)?;
+        let data = Arc::new(DataDir::open(&config.data_dir)?);
+        let listener = match child {
+            true => None,
+            false => Some(listen(config.metrics_listen).await?),
+        };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let wakes = Wakes::default();
         let storage = database::open(&config, &data, &clock, &lifecycle, &wakes).await?;
@@ -36,8 +45,8 @@ pub(super) fn run(flags: &WorkerFlags, child: bool) -> anyhow::Result<()> {
             &config,
             &data,
             PROGRAM.into(),
-            storage,
-            clock,
+            Arc::clone(&storage),
+            Arc::clone(&clock),
             wakes.clone(),
         )?;
         let pulse = parts.pulse.clone();
@@ -46,6 +55,20 @@ pub(super) fn run(flags: &WorkerFlags, child: bool) -> anyhow::Result<()> {
         worker.start(&lifecycle);
         if child {
             ParentPipe::join(&lifecycle, id.clone(), wakes, pulse);
+        } else if let Some(listener) = listener {
+            vitals::show_disk(pulse.sheet(), "worker", &data);
+            let address = listener.local_addr()?;
+            let operations = Operations::start(OperationsParts {
+                storage,
+                clock,
+                lifecycle: Arc::clone(&lifecycle),
+                sheet: Arc::clone(pulse.sheet()),
+                role: Role::Worker(pulse),
+            });
+            let router = operations.router();
+            lifecycle.spawn(api::serve(listener, router, Arc::clone(&lifecycle)));
+            // For people and tests: the address where none was given.
+            println!("metrics: http://{address}/metrics");
         }
         info!(worker.id = id, "worker claims");
         let mut stopping = lifecycle.stopping();
@@ -68,6 +91,18 @@ pub(super) fn run(flags: &WorkerFlags, child: bool) -> anyhow::Result<()> {
         Ok::<_, anyhow::Error>(())
     })?;
     Ok(())
+}
+
+/// Binds the listener of metrics and probes. Several processes of one machine need no flag: where the usual address is taken, a
+/// free one does, and is said.
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && address == Config::METRICS_LISTEN => {
+            bind(SocketAddr::new(address.ip(), 0), "--metrics-listen").await
+        }
+        Err(_) => bind(address, "--metrics-listen").await,
+        Ok(listener) => Ok(listener),
+    }
 }
 
 /// Never resolves; takes SIGINT so that it does not end the process.

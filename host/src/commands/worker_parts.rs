@@ -15,8 +15,10 @@ use greenroom_storage::Storage;
 use super::artifact_key;
 use super::data_dir::DataDir;
 use super::file_roots;
+use super::vitals;
 use crate::api::BundledListing;
 use crate::config::Config;
+use crate::metrics::Metric;
 use crate::supervisor::{Pulse, Wakes};
 use crate::worker::{
     Artifacts, BundledCode, CompileChild, SandboxChildren, StoredReads, WorkerParts,
@@ -62,6 +64,13 @@ pub(super) fn assemble(
     );
     let pulse = Pulse::default();
     let children = SandboxChildren::start(program, threads, Arc::clone(&artifacts), pulse.clone());
+    vitals::show_memory(pulse.sheet(), "worker");
+    let sandboxes = Arc::downgrade(&children);
+    pulse.sheet().measure(move |sheet| {
+        let pid = sandboxes.upgrade().and_then(|children| children.pid());
+        let bytes = pid.and_then(vitals::resident_bytes).unwrap_or(0);
+        sheet.set(Metric::ResidentMemory, &["sandbox"], bytes as f64);
+    });
     let reader = Reader::new(ReaderConfig::default()).context("start the reader")?;
     let files = Arc::new(file_roots::open(&config.file_roots)?);
     let reads = StoredReads::new(

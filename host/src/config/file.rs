@@ -50,14 +50,56 @@ pub enum ConfigFileError {
         /// The path as given.
         path: String,
         /// Where, and what.
-        source: Box<toml::de::Error>,
+        source: WrongToml,
     },
 }
 
+/// What is wrong, and in which line if that is known. The parser would show the line and the value, which may be a secret (l02).
+#[derive(Debug)]
+pub struct WrongToml {
+    line: Option<usize>,
+    message: String,
+}
+
+impl WrongToml {
+    fn new(text: &str, error: &toml::de::Error) -> Self {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        Self {
+            line: before.map(|before| before.matches('\n').count() + 1),
+            message: without_values(error.message()),
+        }
+    }
+}
+
+impl std::fmt::Display for WrongToml {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for WrongToml {}
+
+/// The text without what the parser quotes of values: `string "…"`.
+fn without_values(message: &str) -> String {
+    const QUOTED: &str = "string \"";
+    let Some((before, value)) = message.split_once(QUOTED) else {
+        return message.to_owned();
+    };
+    // To the last quote before what was expected, so that a quote in the value shows nothing of it.
+    let after = value
+        .rsplit_once("\", expected")
+        .map_or("", |(_, after)| after);
+    let expected = if after.is_empty() { "" } else { ", expected" };
+    format!("{before}a string{expected}{after}")
+}
+
 pub(super) fn parse(path: &str, text: &str) -> Result<ConfigFile, ConfigFileError> {
-    toml::from_str(text).map_err(|source| ConfigFileError::Parse {
+    toml::from_str(text).map_err(|error| ConfigFileError::Parse {
         path: path.to_owned(),
-        source: Box::new(source),
+        source: WrongToml::new(text, &error),
     })
 }
 
@@ -90,5 +132,23 @@ mod tests {
         );
         let error = told("[tenants.default.catalog]\nlocation = []");
         assert!(error.contains("unknown field `location`"), "{error}");
+    }
+
+    #[test]
+    fn l02_an_error_shows_no_value_of_the_file() {
+        for text in [
+            "database_url = \"postgres://u:canary@db/x\" and more",
+            "database_url = [\"canary\"]",
+            "workers = \"canary\"",
+            "listen = \"canary\\\", expected canary\"",
+            "[[tenants.default.integrations.github]]\nhost = \"h\"\ntoken = { a = \"canary\" }",
+            "[[tenants.default.integrations.github]]\nhost = \"h\"\ntoken = \"canary",
+            "tenants = \"canary\"",
+        ] {
+            let error = told(text);
+            assert!(!error.contains("canary"), "{error}");
+        }
+        let error = told("workers = 1\nlisten = ");
+        assert!(error.contains("line 2"), "{error}");
     }
 }

@@ -72,6 +72,10 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// Where metrics and probes are if nobody says.
+    pub const METRICS_LISTEN: SocketAddr =
+        SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7008);
+
     /// Reads the configuration of `greenroom serve`. `read` opens the configuration file; `current` is the working
     /// directory that relative paths of flags are relative to (those of the file are relative to the file).
     ///
@@ -108,7 +112,7 @@ impl Config {
             listen: flags.listen.or(file.listen).unwrap_or(local(7007)),
             metrics_listen: metrics_listen
                 .or(file.metrics_listen)
-                .unwrap_or(local(7008)),
+                .unwrap_or(Self::METRICS_LISTEN),
             workers: flags.workers.or(file.workers).unwrap_or(1),
             file_roots: if file_roots.is_empty() {
                 file.file_roots.into_iter().map(from_file).collect()

@@ -10,8 +10,9 @@ use tokio::io::BufReader;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tracing::{info, warn};
 
-use super::{Figures, Message, SandboxEnds, Wakes, read_message, write_message};
+use super::{Message, SandboxEnd, Wakes, read_message, write_message};
 use crate::lifecycle::{Lifecycle, Stopping};
+use crate::metrics::{Metric, Sheet};
 
 /// Silence after which a worker is taken for dead.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -31,10 +32,34 @@ pub struct WorkerStatus {
     pub running: Vec<u32>,
     /// How often one was replaced.
     pub restarts: u64,
-    /// How the sandbox children of all workers so far ended.
-    pub sandboxes: SandboxEnds,
-    /// What all workers so far counted of their work.
-    pub figures: Figures,
+    /// How long the next replacement waits, while workers die young.
+    pub backoff: Option<Duration>,
+    /// Why the last one was replaced.
+    pub last_end: Option<WorkerEnd>,
+}
+
+/// Why a worker was replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerEnd {
+    /// Its process ended, or its pipe.
+    Died,
+    /// It said nothing for 10 s, or would not vouch for its tasks.
+    Silent,
+    /// It could not be started.
+    NotStarted,
+}
+
+impl WorkerEnd {
+    const ALL: [WorkerEnd; 3] = [WorkerEnd::Died, WorkerEnd::Silent, WorkerEnd::NotStarted];
+
+    /// Its name in metrics, logs and probes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WorkerEnd::Died => "died",
+            WorkerEnd::Silent => "silent",
+            WorkerEnd::NotStarted => "not-started",
+        }
+    }
 }
 
 /// Keeps a number of workers running.
@@ -43,18 +68,30 @@ pub struct Supervisor {
     arguments: Vec<OsString>,
     storage: Arc<dyn Storage>,
     wakes: Wakes,
+    sheet: Arc<Sheet>,
     status: Arc<Mutex<WorkerStatus>>,
 }
 
 impl Supervisor {
-    /// A supervisor of `program arguments…` processes. `wakes.outgoing` wakes them; they notify `wakes.incoming`.
+    /// A supervisor of `program arguments…` processes. `wakes.outgoing` wakes them; they notify `wakes.incoming`. What they
+    /// count goes into `sheet`.
     pub fn new(
         program: OsString,
         arguments: Vec<OsString>,
         storage: Arc<dyn Storage>,
         wakes: Wakes,
+        sheet: Arc<Sheet>,
     ) -> Arc<Self> {
+        // There from the start, so that the first one is seen as a rise.
+        for end in WorkerEnd::ALL {
+            sheet.add(Metric::WorkerRestarts, &[end.as_str()], 0.0);
+        }
+        for end in SandboxEnd::ALL {
+            sheet.add(Metric::SandboxEnds, &[end.as_str()], 0.0);
+        }
+        sheet.set(Metric::WorkersRunning, &[], 0.0);
         Arc::new(Self {
+            sheet,
             program,
             arguments,
             storage,
@@ -84,10 +121,13 @@ impl Supervisor {
         let mut wait = RESTART_LEAST;
         while !stopping.is_stopping() {
             let started = tokio::time::Instant::now();
-            match self.spawn() {
+            let end = match self.spawn() {
                 Ok((child, input, output)) => self.watch(child, input, output, &mut stopping).await,
-                Err(error) => warn!(%error, "could not start a worker"),
-            }
+                Err(error) => {
+                    warn!(%error, "could not start a worker");
+                    WorkerEnd::NotStarted
+                }
+            };
             if stopping.is_stopping() {
                 return;
             }
@@ -96,7 +136,12 @@ impl Supervisor {
             } else {
                 wait
             };
-            self.with_status(|status| status.restarts += 1);
+            self.sheet.add(Metric::WorkerRestarts, &[end.as_str()], 1.0);
+            self.with_status(|status| {
+                status.restarts += 1;
+                status.last_end = Some(end);
+                status.backoff = Some(wait);
+            });
             tokio::select! {
                 () = stopping.wait() => return,
                 () = tokio::time::sleep(wait) => {}
@@ -125,39 +170,44 @@ impl Supervisor {
         mut input: ChildStdin,
         output: ChildStdout,
         stopping: &mut Stopping,
-    ) {
+    ) -> WorkerEnd {
         let pid = child.id().unwrap_or_default();
-        self.with_status(|status| status.running.push(pid));
+        self.with_status(|status| {
+            status.running.push(pid);
+            status.backoff = None;
+        });
+        self.sheet.add(Metric::WorkersRunning, &[], 1.0);
         let mut output = BufReader::new(output);
         let mut worker = None;
-        let mut said = (SandboxEnds::default(), Figures::default());
-        let reason = loop {
+        let told_so_far = Sheet::default();
+        let mut heard = tokio::time::Instant::now();
+        let (end, reason) = loop {
             tokio::select! {
-                () = stopping.wait() => {
+                // Requests of the time of grace may need a worker.
+                () = stopping.grace_is_over() => {
                     let _ = write_message(&mut input, &Message::Stop).await;
-                    break "the host stops";
+                    break (WorkerEnd::Died, "the host stops");
                 }
                 () = self.wakes.outgoing.notified() => {
                     if write_message(&mut input, &Message::Wake).await.is_err() {
-                        break "its pipe is closed";
+                        break (WorkerEnd::Died, "its pipe is closed");
                     }
                 }
-                message = tokio::time::timeout(SILENCE, read_message(&mut output)) => match message {
+                message = tokio::time::timeout_at(heard + SILENCE, read_message(&mut output)) => match message {
                     Ok(Some(Message::Started { worker: id })) => {
                         info!(worker.pid = pid, worker.id = id, "worker started");
                         worker = Some(WorkerId(id));
                     }
                     Ok(Some(Message::Wake)) => self.wakes.incoming.notify_waiters(),
-                    Ok(Some(Message::Heartbeat { sandboxes, figures })) => {
-                        let before = std::mem::replace(&mut said, (sandboxes, figures));
-                        self.with_status(|status| {
-                            status.sandboxes.add(before.0, sandboxes);
-                            status.figures.add(before.1, figures);
-                        });
+                    // Nothing else vouches for its tasks: wake-ups come from any of them.
+                    Ok(Some(Message::Heartbeat { told })) => {
+                        heard = tokio::time::Instant::now();
+                        self.sheet.merge(&told);
+                        told_so_far.merge(&told);
                     }
                     Ok(Some(Message::Stop)) => {}
-                    Ok(None) => break "it ended",
-                    Err(_) => break "it was silent for 10 s",
+                    Ok(None) => break (WorkerEnd::Died, "it ended"),
+                    Err(_) => break (WorkerEnd::Silent, "it was silent for 10 s"),
                 },
             }
         };
@@ -171,6 +221,8 @@ impl Supervisor {
             let _ = child.kill().await;
         }
         self.with_status(|status| status.running.retain(|running| *running != pid));
+        self.sheet.add(Metric::WorkersRunning, &[], -1.0);
+        self.sheet.take_back(&told_so_far);
         if !stopping.is_stopping() {
             warn!(worker.pid = pid, reason, "worker is replaced");
         }
@@ -185,6 +237,7 @@ impl Supervisor {
                 }
             }
         }
+        end
     }
 
     fn with_status(&self, change: impl FnOnce(&mut WorkerStatus)) {

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::{Figures, SandboxEnds};
+use crate::metrics::Told;
 
 /// One line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "type")]
 pub enum Message {
     /// From a worker, first: it claims from now on under this id.
@@ -14,14 +14,11 @@ pub enum Message {
         /// Its id in `workers`.
         worker: String,
     },
-    /// From a worker, at least every second: its loop turns.
+    /// From a worker, every second: its essential tasks turn.
     Heartbeat {
-        /// How its sandbox children ended so far.
+        /// What has changed of what it counts and measures.
         #[serde(default)]
-        sandboxes: SandboxEnds,
-        /// What it counted of its work so far.
-        #[serde(default)]
-        figures: Figures,
+        told: Told,
     },
     /// From either: it has committed something that the other may be waiting for.
     Wake,
@@ -29,8 +26,8 @@ pub enum Message {
     Stop,
 }
 
-/// Longest line; a worker that sends more is broken.
-const MAX_LINE_BYTES: usize = 4096;
+/// Longest line; a worker that sends more is broken. The number of its series is bounded.
+const MAX_LINE_BYTES: usize = 4 << 20;
 
 /// Reads the next message. `None` at end of file, and for a line that is not one: the peer is then as good as gone.
 pub async fn read_message(from: &mut (impl AsyncBufRead + Unpin)) -> Option<Message> {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tokio::io::BufReader;
 use tokio::sync::Notify;
+use tracing::error;
 
 use super::{Message, Pulse, read_message, write_message};
 use crate::lifecycle::Lifecycle;
 
-/// How often a worker says that its loop turns.
+/// How often a worker says that its tasks turn.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Wake-ups both ways; cheap to clone. Hints only: whoever is woken looks at storage, and looks there anyway from time to
@@ -53,7 +54,8 @@ impl ParentPipe {
             let mut stopping = speaking.stopping();
             let mut output = tokio::io::stdout();
             let mut message = Some(Message::Started { worker });
-            let mut beats = 0;
+            // Its own time, however many wake-ups there are between.
+            let mut beats = tokio::time::interval(HEARTBEAT);
             loop {
                 if let Some(message) = &message
                     && write_message(&mut output, message).await.is_err()
@@ -64,13 +66,13 @@ impl ParentPipe {
                 message = tokio::select! {
                     () = stopping.wait() => return,
                     () = wakes.outgoing.notified() => Some(Message::Wake),
-                    () = tokio::time::sleep(HEARTBEAT) => {
-                        // A loop that does not turn is not vouched for; silence gets the worker replaced.
-                        let before = std::mem::replace(&mut beats, pulse.count());
-                        (before != beats).then(|| Message::Heartbeat {
-                            sandboxes: pulse.sandbox_ends(),
-                            figures: pulse.figures(),
-                        })
+                    _ = beats.tick() => {
+                        // A process whose tasks do not turn is not vouched for; silence gets it replaced.
+                        let stuck = speaking.stuck();
+                        if let Some(stuck) = stuck {
+                            error!(task = stuck.task, ended = stuck.ended, "a task of the worker does not turn");
+                        }
+                        stuck.is_none().then(|| Message::Heartbeat { told: pulse.sheet().changes() })
                     }
                 };
             }

@@ -1,52 +1,59 @@
-//! What a worker says of itself with each heartbeat: that its claim loop turns, how its sandbox children ended, and what it
-//! counted of its work.
+//! What a worker says of itself: what it counts, and that it claims.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use super::figures::{self, Figure, Figures};
-use super::sandbox_ends::{Counters, SandboxEnd, SandboxEnds};
+use tokio::time::Instant;
 
-/// Counters that are raised by the parts of a worker; cheap to clone. A heartbeat is sent only when the claim loop has
-/// turned.
+use super::SandboxEnd;
+use crate::metrics::{Metric, Sheet};
+
+/// Shared by the parts of a worker; cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Pulse(Arc<Counts>);
+pub struct Pulse(Arc<Shown>);
 
 #[derive(Debug, Default)]
-struct Counts {
-    turns: AtomicU64,
-    sandboxes: Counters,
-    figures: figures::Counters,
+struct Shown {
+    sheet: Arc<Sheet>,
+    claimed: Mutex<Option<Instant>>,
 }
 
 impl Pulse {
-    /// The loop has turned.
-    pub fn beat(&self) {
-        self.0.turns.fetch_add(1, Ordering::Relaxed);
+    /// What is counted and measured.
+    pub fn sheet(&self) -> &Arc<Sheet> {
+        &self.0.sheet
     }
 
-    /// How often it has.
-    pub fn count(&self) -> u64 {
-        self.0.turns.load(Ordering::Relaxed)
+    /// The claim loop has asked for work and was answered.
+    pub fn claimed(&self) {
+        self.claimed_at(Instant::now());
+    }
+
+    pub(crate) fn claimed_at(&self, at: Instant) {
+        *self
+            .0
+            .claimed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+
+    /// Time since it was; `None` before the first time.
+    pub fn since_claim(&self) -> Option<Duration> {
+        let claimed = self
+            .0
+            .claimed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        claimed.map(|at| at.elapsed())
     }
 
     /// A sandbox child that was still needed is gone.
     pub fn sandbox_ended(&self, end: SandboxEnd) {
-        self.0.sandboxes.count(end);
+        self.0.sheet.add(Metric::SandboxEnds, &[end.as_str()], 1.0);
     }
 
-    /// So much more of a figure.
-    pub fn add(&self, figure: Figure, more: u64) {
-        self.0.figures.add(figure, more);
-    }
-
-    /// What was counted so far.
-    pub fn figures(&self) -> Figures {
-        self.0.figures.figures()
-    }
-
-    /// How many are, and why.
-    pub fn sandbox_ends(&self) -> SandboxEnds {
-        self.0.sandboxes.ends()
+    /// How many ended like this.
+    pub fn sandbox_ends(&self, end: SandboxEnd) -> u64 {
+        self.0.sheet.count(Metric::SandboxEnds, &[end.as_str()])
     }
 }

@@ -3,6 +3,7 @@
 //! compiled again. Nothing is loaded here: a worker has no engine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use greenroom_model::{Digest, TenantId};
@@ -61,6 +62,16 @@ impl Artifacts {
             Some(_) => None,
             None => Some(tenant),
         }
+    }
+
+    /// Drops code that nobody has asked for lately; called on a schedule.
+    pub(crate) fn sweep(&self, idle: Duration) {
+        self.sealed.sweep(idle);
+    }
+
+    /// How many revisions are kept, and their bytes.
+    pub(crate) fn held(&self) -> (usize, u64) {
+        self.sealed.held()
     }
 
     fn shipped(&self, revision: &Digest) -> Option<&BundledCode> {

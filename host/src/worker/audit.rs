@@ -12,7 +12,8 @@ use greenroom_storage::{Storage, StorageError};
 use tracing::{info, warn};
 
 use super::claims::chain;
-use crate::supervisor::{Figure, Pulse};
+use crate::metrics::Metric;
+use crate::supervisor::Pulse;
 
 /// Rest after each page, as a multiple of the time it took.
 const REST: u32 = 49;
@@ -69,14 +70,16 @@ impl Auditor {
     }
 
     fn count(&self, audited: Audited) {
-        for (figure, more) in [
-            (Figure::HealedMemos, audited.memos),
-            (Figure::HealedEdges, audited.edges),
-            (Figure::HealedStitches, audited.stitches),
-            (Figure::Audited, audited.entities),
+        let sheet = self.pulse.sheet();
+        for (what, more) in [
+            ("memo", audited.memos),
+            ("edge", audited.edges),
+            ("stitch", audited.stitches),
         ] {
-            self.pulse.add(figure, more);
+            sheet.add(Metric::Healed, &[what], more as f64);
         }
+        // Last: who sees that an entity was looked at sees what was mended.
+        sheet.add(Metric::Audited, &[], audited.entities as f64);
     }
 }
 

@@ -16,8 +16,10 @@ use tracing::{info, warn};
 
 use super::StoredReads;
 use super::loops::wait_for_work;
-use crate::lifecycle::Stopping;
-use crate::supervisor::{Figure, Pulse, Wakes};
+use super::run_count::RunCount;
+use crate::lifecycle::{Essential, Stopping};
+use crate::metrics::Metric;
+use crate::supervisor::{Pulse, Wakes};
 
 /// Runs in flight; guests run on few of them at once, the others wait for reads or their turn.
 const IN_FLIGHT: usize = 64;
@@ -43,30 +45,36 @@ pub(crate) struct ClaimLoop {
 
 impl ClaimLoop {
     /// Claims and runs until the process stops, then waits for what is in flight.
-    pub(crate) async fn run(self, mut stopping: Stopping) {
+    pub(crate) async fn run(self, essential: Essential, mut stopping: Stopping) {
         let this = Arc::new(self);
         let mut in_flight = JoinSet::new();
         let (mut seen, mut unsure) = (0, false);
         while !stopping.is_stopping() {
-            this.pulse.beat();
+            essential.turn();
             let woken = this.wakes.incoming.notified();
             let recorded = this.recorded.notified();
             while in_flight.try_join_next().is_some() {}
             let free = IN_FLIGHT.saturating_sub(in_flight.len());
-            let claimed = match this.claim_surely(free, &mut unsure).await {
-                Ok(claimed) => claimed,
+            let claim = this.claim_surely(free, &mut unsure);
+            let claimed = match essential.waiting(claim).await {
+                Ok(claimed) => {
+                    this.pulse.claimed();
+                    claimed
+                }
                 Err(error) => {
                     warn!(%error, "could not claim work");
                     Vec::new()
                 }
             };
             let idle = claimed.is_empty();
-            if let Some(runs) = this.with_pipelines(claimed).await {
+            if let Some(runs) = essential.waiting(this.with_pipelines(claimed)).await {
                 for (claimed, pipeline) in runs {
                     let run = Arc::clone(&this);
                     in_flight.spawn(async move { run.one(claimed, &pipeline).await });
                 }
             }
+            let sheet = this.pulse.sheet();
+            sheet.set(Metric::RunsInFlight, &[], in_flight.len() as f64);
             let full = in_flight.len() >= IN_FLIGHT;
             if !idle && !full {
                 continue;
@@ -77,7 +85,7 @@ impl ClaimLoop {
                 () = stopping.wait() => break,
                 () = recorded => {}
                 _ = in_flight.join_next(), if full => {}
-                _ = wait_for_work(woken, &*this.storage, &mut seen_now, &mut quiet, || this.pulse.beat()) => {}
+                _ = wait_for_work(woken, &*this.storage, &mut seen_now, &mut quiet, || essential.turn()) => {}
             }
             seen = seen_now;
         }
@@ -152,6 +160,7 @@ impl ClaimLoop {
     pub(super) async fn one(&self, claimed: Claimed, pipeline: &Arc<TenantPipeline>) {
         let (lane, entity_ref) = (claimed.lane, claimed.entity_ref.clone());
         let item = claimed.clone();
+        let count = RunCount::begin(&self.pulse, &item, &*self.clock);
         let ran = process(
             claimed,
             pipeline,
@@ -161,8 +170,8 @@ impl ClaimLoop {
             &*self.clock,
         )
         .await;
-        let record = match ran {
-            Ok(record) => record,
+        let ran = match ran {
+            Ok(ran) => ran,
             Err(ProcessingError::Orchestrate(greenroom_processing::OrchestrateError::Stopping)) => {
                 let _ = self
                     .storage
@@ -172,19 +181,13 @@ impl ClaimLoop {
             }
             Err(error) => {
                 warn!(entity.ref = %entity_ref, tenant.id = item.claim.tenant.0, error = %chain(&error), "a run failed through us");
-                ours(&item, &*self.clock, &chain(&error))
+                count.failed();
+                self.finish(ours(&item, &*self.clock, &chain(&error))).await;
+                return;
             }
         };
-        let figure = match record.result {
-            RunResult::Skipped { .. } => Figure::RunsSkipped,
-            RunResult::Succeeded(_) | RunResult::Rejected(_) | RunResult::Waiting { .. } => {
-                Figure::RunsMade
-            }
-        };
-        // Calls first: who sees the run sees its calls.
-        self.pulse.add(Figure::Calls, u64::from(record.calls.total));
-        self.pulse.add(figure, 1);
-        for fault in &record.faults {
+        count.ended(&ran, &pipeline.tenant_name);
+        for fault in &ran.record.faults {
             info!(
                 tenant.id = item.claim.tenant.0,
                 entity.ref = %entity_ref,
@@ -195,7 +198,7 @@ impl ClaimLoop {
                 "a processor faulted"
             );
         }
-        self.finish(record).await;
+        self.finish(ran.record).await;
     }
 
     async fn finish(&self, record: RunRecord) {

@@ -15,7 +15,7 @@ use super::inspection::inspect;
 use super::loops::wait_for_work;
 use super::{Artifacts, Describe};
 use crate::config::Quotas;
-use crate::lifecycle::Stopping;
+use crate::lifecycle::{Essential, Stopping};
 use crate::supervisor::Wakes;
 
 /// Wait before an inspection that failed through us is tried again, in milliseconds.
@@ -40,19 +40,20 @@ struct InspectRequest {
 
 impl CompileQueue {
     /// Takes inspections until the process stops; the one in flight is then given back.
-    pub(crate) async fn run(self, mut stopping: Stopping) {
+    pub(crate) async fn run(self, essential: Essential, mut stopping: Stopping) {
         let mut seen = 0;
         while !stopping.is_stopping() {
             let woken = self.wakes.incoming.notified();
-            let claimed = self.storage.claim_inspection(&self.worker).await;
-            let run = claimed.unwrap_or_else(|error| {
+            let claimed = self.storage.claim_inspection(&self.worker);
+            let run = essential.waiting(claimed).await.unwrap_or_else(|error| {
                 warn!(%error, "could not claim an inspection");
                 None
             });
             match run {
                 Some(run) => {
                     tokio::select! {
-                        () = self.one(&run) => {}
+                        // The compile child has limits of its own.
+                        () = essential.waiting(self.one(&run)) => {}
                         () = stopping.wait() => self.give_back(&run, 0).await,
                     }
                 }
@@ -60,7 +61,7 @@ impl CompileQueue {
                     let quiet = &mut stopping.clone();
                     tokio::select! {
                         () = stopping.wait() => return,
-                        _ = wait_for_work(woken, &*self.storage, &mut seen, quiet, || {}) => {}
+                        _ = wait_for_work(woken, &*self.storage, &mut seen, quiet, || essential.turn()) => {}
                     }
                 }
             }

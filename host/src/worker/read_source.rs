@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -43,6 +44,8 @@ pub struct StoredReads {
     /// Tenants that are in no configuration read nothing.
     closed: ReadPolicy,
     shares: SourceShares,
+    /// Looks outside: read, unchanged, unavailable.
+    looks: [AtomicU64; 3],
     clock: Arc<dyn Clock>,
 }
 
@@ -72,6 +75,7 @@ impl StoredReads {
             policies,
             closed: ReadPolicy::default(),
             shares: SourceShares::default(),
+            looks: Default::default(),
             clock,
         })
     }
@@ -177,8 +181,30 @@ impl StoredReads {
         })
     }
 
-    /// Reads outside, within the tenant's share of the source.
+    /// Reads outside, within the tenant's share of the source, and counts it.
     pub(crate) async fn look(
+        &self,
+        tenant: TenantId,
+        policy: &ReadPolicy,
+        grant: &reader::Grant,
+        key: &ReadKey,
+        want: &Want,
+        condition: Option<&Conditional>,
+    ) -> Looked {
+        let looked = self
+            .look_outside(tenant, policy, grant, key, want, condition)
+            .await;
+        let [read, unchanged, unavailable] = &self.looks;
+        let count = match looked {
+            Looked::Read(..) => read,
+            Looked::Unchanged => unchanged,
+            Looked::Unavailable { .. } => unavailable,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        looked
+    }
+
+    async fn look_outside(
         &self,
         tenant: TenantId,
         policy: &ReadPolicy,
@@ -286,6 +312,22 @@ impl StoredReads {
             )
             .await,
         )
+    }
+
+    /// How many sources are remembered, and about how many bytes they hold.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        self.shares.held()
+    }
+
+    /// How many looks there were, by how they ended.
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 3] {
+        let [read, unchanged, unavailable] = &self.looks;
+        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        [
+            ("read", count(read)),
+            ("unchanged", count(unchanged)),
+            ("unavailable", count(unavailable)),
+        ]
     }
 
     /// Forgets what need not be remembered of sources.

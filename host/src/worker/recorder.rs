@@ -10,6 +10,7 @@ use greenroom_storage::{Recorded, RunRecord, Storage};
 use tokio::sync::{Notify, mpsc};
 use tracing::{error, info, warn};
 
+use crate::lifecycle::Essential;
 use crate::supervisor::Wakes;
 
 /// The pause before storage that did not answer is asked again.
@@ -20,14 +21,21 @@ const BATCH: usize = 128;
 /// Records what comes until every sender is gone, so that a stopping worker loses nothing that is finished.
 pub(crate) async fn record(
     storage: Arc<dyn Storage>,
+    essential: Essential,
     mut finished: mpsc::Receiver<RunRecord>,
     recorded: Arc<Notify>,
     wakes: Wakes,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
-    while finished.recv_many(&mut batch, BATCH).await > 0 {
+    // While nothing is finished it waits for the runs, whose loops turn by themselves.
+    while essential
+        .waiting(finished.recv_many(&mut batch, BATCH))
+        .await
+        > 0
+    {
         let claims: Vec<_> = batch.iter().map(|record| record.claim.clone()).collect();
-        match storage.record(std::mem::take(&mut batch)).await {
+        let written = storage.record(std::mem::take(&mut batch));
+        match essential.waiting(written).await {
             Ok(results) => {
                 let lost = results
                     .iter()
@@ -39,7 +47,7 @@ pub(crate) async fn record(
             }
             Err(error) => {
                 error!(%error, runs = claims.len(), "could not record runs; they are given back");
-                while let Err(error) = storage.release(&claims).await {
+                while let Err(error) = essential.waiting(storage.release(&claims)).await {
                     if !error.retryable() {
                         error!(%error, runs = claims.len(), "could not give back runs; they wait for this worker's end");
                         break;

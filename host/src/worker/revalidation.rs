@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::StoredReads;
 use super::read_source::Looked;
-use crate::lifecycle::Stopping;
+use crate::lifecycle::{Essential, Stopping};
 
 /// Reads taken at once.
 const BATCH: u32 = 64;
@@ -21,13 +21,16 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Looks at due reads until the process stops.
 pub(crate) async fn revalidate(
     storage: Arc<dyn Storage>,
+    essential: Essential,
     reads: Arc<StoredReads>,
     clock: Arc<dyn Clock>,
     mut stopping: Stopping,
 ) {
     while !stopping.is_stopping() {
-        reads.sweep();
-        let looked = look_at_due(&*storage, &reads, &*clock).await;
+        // Reads have limits of their own.
+        let looked = essential
+            .waiting(look_at_due(&*storage, &reads, &*clock))
+            .await;
         if looked == 0 {
             tokio::select! {
                 () = stopping.wait() => return,

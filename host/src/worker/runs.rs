@@ -17,7 +17,7 @@ use tracing::warn;
 use super::StoredReads;
 use super::claims::chain;
 use super::loops::wait_for_work;
-use crate::lifecycle::Stopping;
+use crate::lifecycle::{Essential, Stopping};
 use crate::supervisor::Wakes;
 
 /// Runs at once.
@@ -57,8 +57,9 @@ struct AnalyzeRequest {
 }
 
 impl RunLoop {
-    /// Takes runs until the process stops; those in flight are then given up, and their rows queued again.
-    pub(crate) async fn run(self, mut stopping: Stopping) {
+    /// Takes runs until the process stops, then ends those in flight. Previews, and what takes too long, are given up, and
+    /// their rows queued again.
+    pub(crate) async fn run(self, essential: Essential, mut stopping: Stopping) {
         let this = Arc::new(self);
         let mut in_flight = JoinSet::new();
         let mut previews = JoinSet::new();
@@ -70,9 +71,8 @@ impl RunLoop {
             let free = u32::try_from(AT_ONCE - in_flight.len().min(AT_ONCE)).unwrap_or(0);
             let runs = match free {
                 0 => Vec::new(),
-                free => this
-                    .storage
-                    .claim_runs(&this.worker, free)
+                free => essential
+                    .waiting(this.storage.claim_runs(&this.worker, free))
                     .await
                     .unwrap_or_else(|error| {
                         warn!(%error, "could not claim runs");
@@ -93,9 +93,10 @@ impl RunLoop {
             tokio::select! {
                 () = stopping.wait() => break,
                 _ = in_flight.join_next(), if full => {}
-                _ = wait_for_work(woken, &*this.storage, &mut seen, &mut quiet, || {}) => {}
+                _ = wait_for_work(woken, &*this.storage, &mut seen, &mut quiet, || essential.turn()) => {}
             }
         }
+        while in_flight.join_next().await.is_some() {}
     }
 
     async fn one(&self, run: Run) {

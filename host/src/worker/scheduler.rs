@@ -8,17 +8,21 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use greenroom_storage::{Storage, StorageError, TaskSettings, WorkerId};
 use tracing::{info, warn};
 
 use super::audit::Auditor;
-use crate::lifecycle::Stopping;
+use crate::lifecycle::{Essential, Stopping};
+use crate::metrics::Metric;
+use crate::supervisor::Pulse;
 
 /// How often due tasks are looked for, and whether a run may go on.
 const LOOK: Duration = Duration::from_secs(1);
 const DAY_MS: u64 = 86_400_000;
+/// Backstage's word for a task that one worker of the cluster runs.
+const SCOPE: &str = "global";
 
 /// What a run of a task comes to.
 type Run = Pin<Box<dyn Future<Output = Result<(), StorageError>> + Send>>;
@@ -90,40 +94,36 @@ impl Task {
     }
 }
 
-/// Runs these tasks in turn until the process stops.
-pub(crate) async fn schedule(
-    storage: Arc<dyn Storage>,
-    worker: WorkerId,
-    tasks: Vec<Task>,
-    mut stopping: Stopping,
-) {
-    let scheduler = Scheduler {
-        storage,
-        worker,
-        tasks,
-    };
-    let mut kept = false;
-    loop {
-        let turn = async {
-            kept = kept || scheduler.keep().await;
-            scheduler.run_due().await;
-            tokio::time::sleep(LOOK).await;
-        };
-        // A run that is cut off here is taken over by another worker, or repeated after the next start.
-        tokio::select! {
-            () = stopping.wait() => return,
-            () = turn => {}
-        }
-    }
-}
-
-struct Scheduler {
-    storage: Arc<dyn Storage>,
-    worker: WorkerId,
-    tasks: Vec<Task>,
+/// Runs tasks when they are due.
+pub(crate) struct Scheduler {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) worker: WorkerId,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) pulse: Pulse,
 }
 
 impl Scheduler {
+    /// Runs its tasks in turn until the process stops.
+    pub(crate) async fn schedule(self, essential: Essential, mut stopping: Stopping) {
+        let mut kept = false;
+        loop {
+            let turn = async {
+                // Storage, and tasks with a time limit.
+                let work = async {
+                    kept = kept || self.keep().await;
+                    self.run_due().await;
+                };
+                essential.waiting(work).await;
+                tokio::time::sleep(LOOK).await;
+            };
+            // A run that is cut off here is taken over by another worker, or repeated after the next start.
+            tokio::select! {
+                () = stopping.wait() => return,
+                () = turn => {}
+            }
+        }
+    }
+
     /// Says which tasks there are; `false` if that is to be said again.
     async fn keep(&self) -> bool {
         for task in &self.tasks {
@@ -157,6 +157,8 @@ impl Scheduler {
     }
 
     async fn run(&self, task: &Task, ticket: &str) {
+        let began = Instant::now();
+        self.count(task, "started");
         let running = tokio::time::timeout(
             Duration::from_millis(task.settings.timeout_ms),
             (task.run)(),
@@ -165,6 +167,7 @@ impl Scheduler {
             ended = running => ended,
             () = self.ticket_is_taken(task, ticket) => {
                 info!(task.id, "a run of a task was cancelled");
+                self.count(task, "failed");
                 return;
             }
         };
@@ -173,6 +176,16 @@ impl Scheduler {
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some("Task timed out".to_owned()),
         };
+        let result = match error {
+            None => "completed",
+            Some(_) => "failed",
+        };
+        self.count(task, result);
+        let labels = [task.id, SCOPE, result];
+        let seconds = began.elapsed().as_secs_f64();
+        self.pulse
+            .sheet()
+            .observe(Metric::TaskDuration, &labels, seconds);
         if let Some(error) = &error {
             warn!(error, task.id, "a task failed");
         }
@@ -183,6 +196,11 @@ impl Scheduler {
         if let Err(error) = finished {
             warn!(%error, task.id, "could not finish a task; it is due again when its time is over");
         }
+    }
+
+    fn count(&self, task: &Task, result: &str) {
+        let labels = [task.id, SCOPE, result];
+        self.pulse.sheet().add(Metric::TaskRuns, &labels, 1.0);
     }
 
     async fn ticket_is_taken(&self, task: &Task, ticket: &str) {
@@ -207,7 +225,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::lifecycle::Lifecycle;
+    use crate::lifecycle::{Lifecycle, TURN_BOUND};
 
     struct StandingClock;
 
@@ -241,12 +259,14 @@ mod tests {
             run: Box::new(run),
         };
         let lifecycle = Lifecycle::new();
-        lifecycle.spawn(schedule(
-            Arc::clone(&storage),
+        let scheduler = Scheduler {
+            storage: Arc::clone(&storage),
             worker,
-            vec![task],
-            lifecycle.stopping(),
-        ));
+            tasks: vec![task],
+            pulse: Pulse::default(),
+        };
+        let essential = lifecycle.essential("schedule", TURN_BOUND);
+        lifecycle.spawn(scheduler.schedule(essential, lifecycle.stopping()));
         World {
             storage,
             lifecycle,
@@ -344,5 +364,72 @@ mod tests {
         let task = world.until(|task| task.running.is_none()).await;
         assert_eq!(task.last_error.as_deref(), Some("Task was cancelled"));
         world.stop().await;
+    }
+
+    /// The only task of two schedulers, and who began it.
+    fn forever(name: &'static str, begun: &Arc<std::sync::Mutex<Vec<&'static str>>>) -> Task {
+        let begun = Arc::clone(begun);
+        Task {
+            id: "t",
+            settings: TaskSettings {
+                cadence_ms: 60_000,
+                initial_delay_ms: 0,
+                timeout_ms: 60_000,
+            },
+            run: Box::new(move || {
+                begun.lock().unwrap().push(name);
+                Box::pin(std::future::pending())
+            }),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_has_one_runner_in_the_cluster_and_another_when_that_is_killed() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("db");
+        let begun = Arc::default();
+        let lifecycle = Lifecycle::new();
+        let mut running = tokio::task::JoinSet::new();
+        let mut workers = Vec::new();
+        for name in ["one", "two"] {
+            // Each with its own handle, as processes have.
+            let storage = SqliteStorage::open(&path, Arc::new(StandingClock)).unwrap();
+            let storage: Arc<dyn Storage> = Arc::new(storage);
+            let worker = WorkerId(name.into());
+            storage.renew_lease(&worker).await.unwrap();
+            let scheduler = Scheduler {
+                storage,
+                worker,
+                tasks: vec![forever(name, &begun)],
+                pulse: Pulse::default(),
+            };
+            let essential = lifecycle.essential("schedule", TURN_BOUND);
+            let stopping = lifecycle.stopping();
+            let handle = running.spawn(scheduler.schedule(essential, stopping));
+            workers.push((name, handle));
+        }
+        let runners = || begun.lock().unwrap().clone();
+        while runners().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // Longer than it takes both to look for what is due.
+        tokio::time::sleep(LOOK * 2).await;
+        let first = runners();
+        assert_eq!(first.len(), 1, "{first:?}");
+        let (killed, others): (Vec<_>, Vec<_>) =
+            workers.into_iter().partition(|(name, _)| *name == first[0]);
+        for (name, scheduler) in killed {
+            // As `kill -9`: it says nothing. Its `serve` tells storage, or its lease runs out.
+            scheduler.abort();
+            let storage = SqliteStorage::open(&path, Arc::new(StandingClock)).unwrap();
+            let storage: Arc<dyn Storage> = Arc::new(storage);
+            storage.expire_worker(&WorkerId(name.into())).await.unwrap();
+        }
+        while runners().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(runners()[1], others[0].0, "the other one took it over");
+        lifecycle.stop();
+        while running.join_next().await.is_some() {}
     }
 }

@@ -118,6 +118,16 @@ impl SourceShares {
         });
     }
 
+    /// How many sources are remembered, over all tenants, and about how many bytes they hold.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        let shares = self.lock();
+        let sources = || shares.values().flatten();
+        let bytes = |(source, share): (&Source, &Share)| {
+            size_of_val(source) + size_of_val(share) + source.host.len() + source.credential.len()
+        };
+        (sources().count(), sources().map(bytes).sum())
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, HashMap<Source, Share>>> {
         // Each field is whole by itself, so that one left by a panic is as good as any.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -216,5 +226,18 @@ mod tests {
         assert_eq!(shares.lock()[&A].len(), 1, "idle ones are forgotten");
         shares.sweep(later.plus_ms(READ_MS));
         assert!(shares.lock().is_empty());
+    }
+
+    #[test]
+    fn sources_that_are_whole_again_go_untouched() {
+        let (shares, now) = (SourceShares::default(), Timestamp(1_000_000));
+        shares.take(A, &source("source.example", "c"), now).unwrap();
+        shares.take(B, &source("source.example", ""), now).unwrap();
+        let (count, bytes) = shares.held();
+        assert!(count == 2 && bytes > 0);
+        shares.sweep(now);
+        assert_eq!(shares.held(), (2, bytes), "they are not whole yet");
+        shares.sweep(now.plus_ms(READ_MS));
+        assert_eq!(shares.held(), (0, 0));
     }
 }

@@ -9,8 +9,8 @@ use greenroom_test_support::{Client, TestHost, quiet, wait_until};
 use serde_json::{Value, json};
 
 const BOUND: Duration = Duration::from_secs(60);
-const CALLS: &str = "greenroom_processor_calls";
-const MADE: &str = "greenroom_processing_runs{result=\"made\"}";
+const CALLS: &str = "greenroom_processor_calls_total";
+const MADE: &str = "greenroom_processing_runs_total{result=\"made\"}";
 const TASKS: &str = "/tenants/default/api/catalog/.backstage/scheduler/v1/tasks";
 
 fn component(name: &str) -> Value {
@@ -58,11 +58,11 @@ async fn processors_are_called_when_something_changed_or_somebody_asks() {
         (!task["taskState"]["lastRunEndedAt"].is_null()).then_some(())
     })
     .await;
-    is_told(&host, "greenroom_audited_entities", 20).await;
+    is_told(&host, "greenroom_audited_entities_total", 20).await;
     assert_eq!(host.metric(CALLS).await, first);
     assert_eq!(host.metric(MADE).await, 20);
     for what in ["memo", "edge", "stitch"] {
-        let series = format!("greenroom_audit_healed{{what=\"{what}\"}}");
+        let series = format!("greenroom_audit_healed_total{{what=\"{what}\"}}");
         assert_eq!(host.metric(&series).await, 0, "{what}");
     }
 

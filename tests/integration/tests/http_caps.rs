@@ -181,7 +181,7 @@ async fn h02_connections_are_capped_and_probes_still_answer() {
     assert!(held, "the first one has its place");
     let probes = Client::new(host.operations(), None);
     probes.get("/.backstage/health/v1/liveness").await.ok();
-    assert_eq!(host.metric("greenroom_worker_restarts").await, 0);
+    assert_eq!(host.metric("greenroom_worker_restarts_total").await, 0);
     drop(taken);
     wait_until("places are free again", BOUND, async || {
         let asked = host.client().try_send(

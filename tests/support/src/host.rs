@@ -27,6 +27,8 @@ pub struct TestHostBuilder {
     backend: Backend,
     token: Option<String>,
     database: Option<String>,
+    database_password: Option<String>,
+    log: Option<String>,
 }
 
 impl TestHostBuilder {
@@ -48,6 +50,20 @@ impl TestHostBuilder {
     #[must_use]
     pub fn backend(mut self, backend: Backend) -> Self {
         self.backend = backend;
+        self
+    }
+
+    /// A password in the URL of its database, if it has one. The cluster of tests asks nobody for it.
+    #[must_use]
+    pub fn database_password(mut self, password: impl Into<String>) -> Self {
+        self.database_password = Some(password.into());
+        self
+    }
+
+    /// What it logs: the value of `GREENROOM_LOG`.
+    #[must_use]
+    pub fn log(mut self, filter: impl Into<String>) -> Self {
+        self.log = Some(filter.into());
         self
     }
 
@@ -103,10 +119,15 @@ impl TestHostBuilder {
         if let Some(count) = self.workers {
             arguments.extend(["--workers".to_owned(), count.to_string()]);
         }
-        let environment = match self.database {
+        let mut environment = match self.database {
             Some(url) => vec![("GREENROOM_DATABASE_URL", url)],
             None => self.backend.environment(),
         };
+        if let (Some(password), Some((_, url))) = (self.database_password, environment.first_mut())
+        {
+            *url = url.replacen('@', &format!(":{password}@"), 1);
+        }
+        environment.extend(self.log.map(|filter| ("GREENROOM_LOG", filter)));
         TestHost::start(directory, arguments, environment, self.token).await
     }
 }
@@ -192,15 +213,20 @@ impl TestHost {
         &self.origin
     }
 
-    /// What `/metrics` says of one series, such as `greenroom_processing_runs{result="made"}`; 0 if it is not there.
+    /// What `/metrics` says of one series, such as `greenroom_processing_runs_total{result="made"}`, or of all series of a
+    /// name together; 0 if there is none.
     pub async fn metric(&self, series: &str) -> u64 {
         let reply = Client::new(&self.operations, None).get("/metrics").await;
         assert_eq!(reply.status, 200, "{}", reply.body);
-        let figure = reply
-            .body
-            .lines()
-            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        figure.map_or(0, |figure| figure.parse().expect("a figure is a number"))
+        let figures = reply.body.lines().filter_map(|line| {
+            let rest = line.strip_prefix(series)?;
+            let figure = match rest.strip_prefix('{') {
+                Some(labels) => labels.rsplit_once("} ")?.1,
+                None => rest.strip_prefix(' ')?,
+            };
+            Some(figure.parse::<f64>().expect("a figure is a number"))
+        });
+        figures.sum::<f64>() as u64
     }
 
     /// Address and port of the listener of probes and metrics.
@@ -254,6 +280,11 @@ impl TestHost {
     /// Everything it logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("stderr")).unwrap_or_default()
+    }
+
+    /// Everything it wrote to standard output so far.
+    pub fn output(&self) -> String {
+        fs::read_to_string(self.directory.path().join("stdout")).unwrap_or_default()
     }
 
     /// Waits until `serve` ended by itself or by a signal.

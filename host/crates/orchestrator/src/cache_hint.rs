@@ -11,6 +11,7 @@ use greenroom_sandbox::{
     CallLimits, CallOutcome, CallProcessor, Called, SandboxError, StageAnswer, StageCall,
 };
 
+use crate::observed::CallCost;
 use crate::pipeline::PipelineProcessor;
 use crate::state::Suspended;
 
@@ -69,7 +70,9 @@ fn without_cache(call: &StageCall) -> StageCall {
 
 fn count(state: &mut Suspended, processor: &PipelineProcessor, again: &Called<StageAnswer>) {
     state.calls += 1;
-    *state.called.entry(processor.name.clone()).or_default() += 1;
+    let cost = CallCost::of(&again.report);
+    let name = processor.name.clone();
+    state.called.entry(name).or_default().add(&cost);
     state.cpu_us = state.cpu_us.saturating_add(again.report.cpu_us);
 }
 

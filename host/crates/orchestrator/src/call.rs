@@ -9,6 +9,7 @@ use greenroom_sandbox::{
 };
 
 use crate::cache_hint;
+use crate::observed::CallCost;
 use crate::outcome::FaultedCall;
 use crate::pipeline::{Pipeline, PipelineProcessor};
 use crate::seed::seed;
@@ -61,7 +62,12 @@ pub(crate) fn call(
         }
         let called = calls.call(&processor.revision, &made.call, &limits, seed)?;
         state.calls += 1;
-        *state.called.entry(processor.name.clone()).or_default() += 1;
+        let cost = CallCost::of(&called.report);
+        state
+            .called
+            .entry(processor.name.clone())
+            .or_default()
+            .add(&cost);
         state.cpu_us = state.cpu_us.saturating_add(called.report.cpu_us);
         state.step.charge(&called.report);
         if state.observe.as_ref() == Some(&processor.name) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use greenroom_model::Stage;
 use greenroom_sandbox::{CallLimits, CallReport, FaultKind, GuestFault, StageCall};
 
-use crate::observed::Observed;
+use crate::observed::{CallCost, Observed};
 use crate::outcome::{FaultedCall, Outcome, Verdict};
 use crate::pipeline::PipelineProcessor;
 use crate::run::{doing, fault_diagnostic};
@@ -44,7 +44,13 @@ pub fn crashed(
         trace: Vec::new(),
         cpu_us: 0,
         calls: 1,
-        called: BTreeMap::from([(processor.name.clone(), 1)]),
+        called: BTreeMap::from([(
+            processor.name.clone(),
+            CallCost {
+                calls: 1,
+                ..CallCost::default()
+            },
+        )]),
         due_ms: None,
         observed: Observed::default(),
     }

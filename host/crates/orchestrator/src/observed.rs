@@ -56,6 +56,16 @@ pub struct CallCost {
 }
 
 impl CallCost {
+    /// Of one call.
+    pub(crate) fn of(report: &CallReport) -> Self {
+        Self {
+            calls: 1,
+            fuel: report.fuel,
+            cpu_us: report.cpu_us,
+            peak_memory_bytes: report.peak_memory_bytes,
+        }
+    }
+
     /// Adds another sum.
     pub fn add(&mut self, other: &CallCost) {
         self.calls = self.calls.saturating_add(other.calls);
@@ -73,12 +83,7 @@ impl Observed {
         before: &GivenEntity,
         called: &Called<StageAnswer>,
     ) {
-        self.cost.add(&CallCost {
-            calls: 1,
-            fuel: called.report.fuel,
-            cpu_us: called.report.cpu_us,
-            peak_memory_bytes: called.report.peak_memory_bytes,
-        });
+        self.cost.add(&CallCost::of(&called.report));
         if self.calls.len() >= MAX_CALLS {
             return;
         }

@@ -7,7 +7,7 @@ use greenroom_sandbox::{CallLimits, CallReport, GuestFault, RecordedCall, StageC
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::observed::Observed;
+use crate::observed::{CallCost, Observed};
 
 /// The result of a run.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,8 +24,8 @@ pub struct Outcome {
     pub cpu_us: u64,
     /// Number of guest calls.
     pub calls: u32,
-    /// The same, by processor.
-    pub called: BTreeMap<ProcessorName, u32>,
+    /// What they cost, by processor.
+    pub called: BTreeMap<ProcessorName, CallCost>,
     /// When the entity is due again because a processor knows the time: milliseconds since the Unix epoch.
     pub due_ms: Option<u64>,
     /// The calls of the processor that the job observes.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::StepProgress;
 use crate::collect::Collected;
-use crate::observed::Observed;
+use crate::observed::{CallCost, Observed};
 use crate::outcome::{FaultedCall, TracedWant};
 use crate::pipeline::{Pipeline, PipelineProcessor};
 
@@ -43,7 +43,7 @@ pub struct Suspended {
     pub(crate) cpu_us: u64,
     pub(crate) calls: u32,
     /// The same, by processor.
-    pub(crate) called: BTreeMap<ProcessorName, u32>,
+    pub(crate) called: BTreeMap<ProcessorName, CallCost>,
     pub(crate) observe: Option<ProcessorName>,
     pub(crate) observed: Observed,
 }
@@ -61,6 +61,11 @@ impl Suspended {
     /// How many calls were made so far.
     pub fn calls(&self) -> u32 {
         self.calls
+    }
+
+    /// What they cost, by processor.
+    pub fn called(&self) -> &BTreeMap<ProcessorName, CallCost> {
+        &self.called
     }
 
     /// The calls made so far of the processor that the job observes.

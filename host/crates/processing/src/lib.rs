@@ -40,10 +40,10 @@ pub use pipelines::{BundledProcessor, Grant, Instead, Pipelines, TenantPipeline}
 pub use ports::{Orchestrate, OrchestrateError, ReadAnswer, ReadSource, Reading, Wanted};
 pub use preview::{Preview, PreviewReport};
 pub use reads::jittered_interval_ms;
-pub use run::process;
+pub use run::{Ran, process};
 pub use settings::{CatalogSettings, FaultSettings, IntegrationSettings, TenantConfig};
 pub use stitch::stitch;
-pub use stitcher::stitch_batch;
+pub use stitcher::{Stitches, stitch_batch};
 pub use validation::{
     CatalogChange, DocumentOutcome, MAX_BATCH_DOCUMENTS, ValidatedDocument, ValidationReport,
     ValidationSummary, validate_documents,

@@ -7,11 +7,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use greenroom_model::{Digest, Entity, ProcessorName, TenantId};
 use greenroom_orchestrator::{CallLimits, Descriptor, Pipeline, PipelineProcessor};
 use greenroom_storage::{
-    BundledSettings, Processor, Revision, RevisionState, Storage, StoredPipeline,
+    BundledSettings, Processor, Revision, RevisionState, Storage, StoredPipeline, Tenant,
 };
 
 use crate::{ProcessingError, TenantConfig};
@@ -47,6 +48,8 @@ pub enum Grant {
 pub struct TenantPipeline {
     /// Whose.
     pub tenant: TenantId,
+    /// The tenant's name, for people and metrics; empty for nobody's.
+    pub tenant_name: String,
     /// What the stages are run with.
     pub pipeline: Pipeline,
     /// What each processor may read; one that is missing has [`Grant::Location`].
@@ -83,6 +86,7 @@ impl TenantPipeline {
     pub fn of_nobody(pipeline: Pipeline) -> Self {
         Self {
             tenant: TenantId(0),
+            tenant_name: String::new(),
             pipeline,
             grants: HashMap::new(),
             held: Vec::new(),
@@ -99,17 +103,32 @@ impl TenantPipeline {
         holds.map(|held| &held.name)
     }
 
+    /// About how many bytes it holds.
+    fn bytes(&self) -> usize {
+        let processors = self.pipeline.processors.iter().chain(&self.held);
+        let of_processors: usize = processors
+            .map(|processor| {
+                let schema = processor.descriptor.config_schema.as_ref();
+                size_of_val(processor) + processor.config.len() + schema.map_or(0, String::len)
+            })
+            .sum();
+        size_of_val(self) + of_processors
+    }
+
     /// Whether a processor is the tenant's, and not one that ships with the host.
     pub fn is_tenants_own(&self, name: &ProcessorName) -> bool {
         self.own.contains(name)
     }
 }
 
+/// A pipeline that is kept, and when it was used last.
+type Cached = (Arc<TenantPipeline>, Instant);
+
 /// The pipelines of all tenants.
 pub struct Pipelines {
     storage: Arc<dyn Storage>,
     bundled: Vec<BundledProcessor>,
-    cached: Mutex<HashMap<TenantId, Arc<TenantPipeline>>>,
+    cached: Mutex<HashMap<TenantId, Cached>>,
 }
 
 impl Pipelines {
@@ -135,18 +154,18 @@ impl Pipelines {
         if let Some(known) = self.known(tenant, version) {
             return Ok(known);
         }
-        let secret = self.secret(tenant).await?;
+        let owner = self.owner(tenant).await?;
         let config = config_of(&settings.json)?;
         let stored = self.storage.pipeline(tenant).await?;
         // After the pipeline, whose version a change of the quota raises: at worst it is read anew once more.
         let quota = self.storage.quotas(tenant).await?.call_limits;
         let version = (stored.version, version.1);
-        let pipeline = self.assemble(tenant, secret, config, stored, &quota, version)?;
+        let pipeline = self.assemble(owner, config, stored, &quota, version)?;
         let pipeline = Arc::new(pipeline);
         self.cached
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(tenant, Arc::clone(&pipeline));
+            .insert(tenant, (Arc::clone(&pipeline), Instant::now()));
         Ok(pipeline)
     }
 
@@ -192,31 +211,42 @@ impl Pipelines {
             let place = own.partition_point(|(other, _)| other.name < *name);
             own.insert(place, (processor, revision));
         }
-        let secret = self.secret(tenant).await?;
+        let owner = self.owner(tenant).await?;
         let config = config_of(&settings.json)?;
         let version = (MADE.fetch_sub(1, Ordering::Relaxed), settings.version);
         let quota = self.storage.quotas(tenant).await?.call_limits;
-        let pipeline = self.assemble(tenant, secret, config, stored, &quota, version)?;
+        let pipeline = self.assemble(owner, config, stored, &quota, version)?;
         Ok(Some(Arc::new(pipeline)))
     }
 
-    async fn secret(&self, tenant: TenantId) -> Result<[u8; 32], ProcessingError> {
+    async fn owner(&self, tenant: TenantId) -> Result<Tenant, ProcessingError> {
         let owner = self.storage.find_tenant_by_id(tenant).await?;
-        Ok(owner.ok_or(ProcessingError::TenantGone)?.secret)
+        owner.ok_or(ProcessingError::TenantGone)
     }
 
     fn known(&self, tenant: TenantId, version: (i64, i64)) -> Option<Arc<TenantPipeline>> {
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        let (pipeline, used) = cached.get_mut(&tenant)?;
+        *used = Instant::now();
+        (pipeline.version == version).then(|| Arc::clone(pipeline))
+    }
+
+    /// Drops pipelines that nobody has used for `idle`; called on a schedule.
+    pub fn sweep(&self, idle: Duration) {
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.retain(|_, (_, used)| used.elapsed() < idle);
+    }
+
+    /// How many pipelines are kept, and about how many bytes they hold.
+    pub fn held(&self) -> (usize, usize) {
         let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        cached
-            .get(&tenant)
-            .filter(|one| one.version == version)
-            .map(Arc::clone)
+        let bytes = cached.values().map(|(pipeline, _)| pipeline.bytes()).sum();
+        (cached.len(), bytes)
     }
 
     fn assemble(
         &self,
-        tenant: TenantId,
-        secret: [u8; 32],
+        owner: Tenant,
         config: TenantConfig,
         stored: StoredPipeline,
         quota: &CallLimits,
@@ -250,7 +280,8 @@ impl Pipelines {
         }
         processors.sort_by_key(|processor| processor.descriptor.priority);
         Ok(TenantPipeline {
-            tenant,
+            tenant: owner.id,
+            tenant_name: owner.name.to_string(),
             pipeline: Pipeline {
                 processors,
                 rules: config.catalog.rules.clone(),
@@ -262,7 +293,7 @@ impl Pipelines {
             held,
             own,
             config,
-            secret,
+            secret: owner.secret,
             version,
         })
     }

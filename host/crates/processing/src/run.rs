@@ -4,13 +4,32 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use greenroom_model::{Clock, Diagnostic, Digest, Entity, ProcessorName, Stage};
-use greenroom_orchestrator::{Job, Step, outcome_digest};
+use greenroom_orchestrator::{CallCost, Job, Step, outcome_digest};
 use greenroom_storage::{
     CallsMade, Claimed, Failure, RunCalls, RunRecord, RunResult, Storage, TracedRead,
 };
 
 use crate::record::{backoff, fault_record, result};
 use crate::{Orchestrate, ProcessingError, ReadAnswer, ReadSource, TenantPipeline, Wanted, memo};
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// What to record.
+    pub record: RunRecord,
+    /// What its calls cost, by processor.
+    pub called: BTreeMap<ProcessorName, CallCost>,
+}
+
+impl From<RunRecord> for Ran {
+    /// A run that called nobody.
+    fn from(record: RunRecord) -> Self {
+        Self {
+            record,
+            called: BTreeMap::new(),
+        }
+    }
+}
 
 /// Processes a claimed entity and answers what to record.
 ///
@@ -23,7 +42,7 @@ pub async fn process(
     reads: &dyn ReadSource,
     storage: &dyn Storage,
     clock: &dyn Clock,
-) -> Result<RunRecord, ProcessingError> {
+) -> Result<Ran, ProcessingError> {
     let now = clock.now();
     let now_ms = u64::try_from(now.0).unwrap_or(0);
     let entity = Entity::from_json(&claimed.unprocessed).ok();
@@ -42,13 +61,13 @@ pub async fn process(
     };
 
     if let Some(name) = entity.as_ref().and_then(|entity| pipeline.held_for(entity)) {
-        return Ok(record(held(name), Vec::new(), 0));
+        return Ok(record(held(name), Vec::new(), 0).into());
     }
 
     if fixed.is(claimed.memo.as_ref(), &claimed.trace) && reads_unchanged(&claimed, storage).await?
     {
         let due = entity.and_then(|entity| next_grain(pipeline, &entity, now_ms));
-        return Ok(record(RunResult::Skipped { due }, Vec::new(), 0));
+        return Ok(record(RunResult::Skipped { due }, Vec::new(), 0).into());
     }
 
     let caches: BTreeMap<ProcessorName, String> =
@@ -82,9 +101,12 @@ pub async fn process(
                             total: state.calls(),
                             ..RunCalls::default()
                         };
-                        return Ok(RunRecord {
-                            calls,
-                            ..record(waiting, Vec::new(), 0)
+                        return Ok(Ran {
+                            called: state.called().clone(),
+                            record: RunRecord {
+                                calls,
+                                ..record(waiting, Vec::new(), 0)
+                            },
                         });
                     }
                 };
@@ -120,21 +142,23 @@ pub async fn process(
             calls_made(pipeline, &entity, &outcome.called)
         }),
     };
-    Ok(RunRecord {
+    let called = outcome.called.clone();
+    let record = RunRecord {
         calls,
         ..record(
             result(&claimed, outcome, &fixed, keys, clock.now()),
             faults,
             cpu_us,
         )
-    })
+    };
+    Ok(Ran { record, called })
 }
 
 /// The tenant's own processors that matched, with their calls.
 fn calls_made(
     pipeline: &TenantPipeline,
     entity: &Entity,
-    called: &BTreeMap<ProcessorName, u32>,
+    called: &BTreeMap<ProcessorName, CallCost>,
 ) -> Vec<CallsMade> {
     pipeline
         .pipeline
@@ -143,7 +167,9 @@ fn calls_made(
         .map(|(_, processor)| CallsMade {
             processor: processor.name.clone(),
             revision: processor.revision,
-            calls: called.get(&processor.name).copied().unwrap_or(0),
+            calls: called
+                .get(&processor.name)
+                .map_or(0, |cost| u32::try_from(cost.calls).unwrap_or(u32::MAX)),
         })
         .collect()
 }

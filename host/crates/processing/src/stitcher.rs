@@ -1,14 +1,30 @@
 //! One turn of the stitcher: claim a batch of one tenant, stitch it, record it with its changes.
 
-use greenroom_storage::{Storage, StorageError};
+use greenroom_storage::{Stitched, Storage, StorageError};
 
 use crate::stitch;
 
-/// Stitches up to `limit` refs; answers how many, so that zero means there is nothing to do.
+/// What became of a batch of refs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stitches {
+    /// Those whose final entity is another now, or is gone.
+    pub changed: usize,
+    /// Those that were served as they are.
+    pub unchanged: usize,
+}
+
+impl Stitches {
+    /// Whether there was nothing to do.
+    pub fn is_none(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// Stitches up to `limit` refs.
 ///
 /// # Errors
 /// If the storage fails; the claims lapse by themselves.
-pub async fn stitch_batch(storage: &dyn Storage, limit: u32) -> Result<usize, StorageError> {
+pub async fn stitch_batch(storage: &dyn Storage, limit: u32) -> Result<Stitches, StorageError> {
     let inputs = storage.claim_stitches(limit).await?;
     let results: Vec<_> = inputs
         .into_iter()
@@ -17,9 +33,14 @@ pub async fn stitch_batch(storage: &dyn Storage, limit: u32) -> Result<usize, St
             (input, stitched)
         })
         .collect();
-    let count = results.len();
-    if count > 0 {
+    let unchanged = |one: &&(_, Stitched)| matches!(one.1, Stitched::Unchanged);
+    let unchanged = results.iter().filter(unchanged).count();
+    let stitches = Stitches {
+        changed: results.len() - unchanged,
+        unchanged,
+    };
+    if !stitches.is_none() {
         storage.record_stitches(results).await?;
     }
-    Ok(count)
+    Ok(stitches)
 }

@@ -24,6 +24,7 @@ mod connection;
 mod damage;
 mod entities;
 mod faults;
+mod figures;
 mod graph;
 mod healing;
 mod hints;

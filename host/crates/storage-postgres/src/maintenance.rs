@@ -1,7 +1,7 @@
 //! Probing, watching for commits, and the sweep.
 
 use async_trait::async_trait;
-use greenroom_storage::{Maintenance, StorageError};
+use greenroom_storage::{Maintenance, StorageError, StorageFigures};
 
 use crate::damage::value;
 use crate::postgres_storage::PostgresStorage;
@@ -40,5 +40,13 @@ impl Maintenance for PostgresStorage {
             + self.sweep_unnamed_blobs().await?
             + self.sweep_staged_mutations().await?
             + retention::sweep_read_bodies(self).await?)
+    }
+
+    async fn figures(&self) -> Result<StorageFigures, StorageError> {
+        self.look().await
+    }
+
+    fn failures(&self) -> u64 {
+        self.failed()
     }
 }

@@ -52,6 +52,29 @@ const MEANT: &[(&str, &str)] = &[
         "a gauge, rows of each tenant",
     ),
     ("SELECT count(*) FROM stitch_queue", "a gauge"),
+    ("LIMIT 10000) few", "a figure, of a table's first rows"),
+    ("FROM pg_class WHERE oid", "a figure, of one table"),
+    ("split_part(entity_ref", "a figure, now and then"),
+    (
+        "JOIN tenant_lanes l ON",
+        "a figure, now and then, of what is due",
+    ),
+    (
+        "FROM processors p CROSS JOIN LATERAL",
+        "a figure, a row of each processor",
+    ),
+    (
+        "FROM faults GROUP BY",
+        "a figure, 100 rows of each processor",
+    ),
+    (
+        "min(least(revoked_at, expires_at)) FROM tokens",
+        "a figure, tokens are few",
+    ),
+    (
+        "FROM tokens WHERE revoked_at < $1 OR expires_at < $1",
+        "the sweep, tokens are few",
+    ),
 ];
 
 #[test]

@@ -4,6 +4,7 @@
 //! or nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use deadpool_postgres::{Object, Pool, PoolError};
 use greenroom_model::{Clock, Timestamp};
@@ -25,6 +26,8 @@ pub struct PostgresStorage {
     quotas: Quotas,
     /// Something was committed, which the others are to be told.
     written: Arc<Notify>,
+    /// Operations that have failed.
+    failures: Arc<AtomicU64>,
 }
 
 impl PostgresStorage {
@@ -68,6 +71,7 @@ impl PostgresStorage {
             clock,
             quotas: Quotas::default(),
             written: Arc::default(),
+            failures: Arc::default(),
         })
     }
 
@@ -86,7 +90,7 @@ impl PostgresStorage {
     pub(crate) async fn begin(&self, operation: &'static str) -> Result<Transaction, StorageError> {
         let client = self.client(operation).await?;
         let written = Some(Arc::clone(&self.written));
-        Transaction::begin(client, operation, self.clock_now(), self.quotas, written).await
+        self.transaction(client, operation, written).await
     }
 
     /// Begins a transaction that reads one state of the database, however many statements it makes.
@@ -95,18 +99,49 @@ impl PostgresStorage {
         operation: &'static str,
     ) -> Result<Transaction, StorageError> {
         let client = self.client(operation).await?;
-        Transaction::begin(client, operation, self.clock_now(), self.quotas, None).await
+        self.transaction(client, operation, None).await
+    }
+
+    async fn transaction(
+        &self,
+        client: Object,
+        operation: &'static str,
+        written: Option<Arc<Notify>>,
+    ) -> Result<Transaction, StorageError> {
+        let failures = Arc::clone(&self.failures);
+        Transaction::begin(
+            client,
+            operation,
+            self.clock_now(),
+            self.quotas,
+            written,
+            failures,
+        )
+        .await
     }
 
     /// A connection, for statements outside a transaction.
     pub(crate) async fn client(&self, operation: &'static str) -> Result<Object, StorageError> {
-        self.pool.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => storage_error(operation, error),
-            error => StorageError::Busy {
-                operation,
-                source: Box::new(error),
-            },
+        self.pool.get().await.map_err(|error| {
+            self.failure();
+            match error {
+                PoolError::Backend(error) => storage_error(operation, error),
+                error => StorageError::Busy {
+                    operation,
+                    source: Box::new(error),
+                },
+            }
         })
+    }
+
+    /// Counts an operation that has failed.
+    pub(crate) fn failure(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many operations have failed.
+    pub(crate) fn failed(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     /// Where the database is.

@@ -4,43 +4,41 @@
 //! database has ten thousand tenants and a sweep finds something in few. Processes that sweep at once pass each other by.
 
 use greenroom_model::TenantId;
-use greenroom_storage::StorageError;
+use greenroom_storage::{Retention, StorageError};
 
 use crate::damage::{stored, tenant_id, text, unsigned};
 use crate::postgres_storage::PostgresStorage;
 use crate::text::{Text, texts};
 use crate::transaction::Transaction;
 
-const DAY_MS: i64 = 86_400_000;
 /// Rows of one transaction.
 const ROWS: i64 = 500;
-/// Changes are kept so long.
-const CHANGES_MS: i64 = 7 * DAY_MS;
-/// Changes kept of one tenant.
-const MAX_CHANGES: u64 = 10_000_000;
-/// Bytes of read bodies kept of one tenant.
-const MAX_READ_BYTES: u64 = 256 << 20;
 
 /// Statements that delete rows from before $1, at most $2 at once, and the age in milliseconds.
 const BY_AGE: &[(&str, i64)] = &[
     (
         "DELETE FROM faults WHERE ctid = ANY (ARRAY
            (SELECT ctid FROM faults WHERE at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
-        30 * DAY_MS,
+        Retention::FAULTS_MS,
     ),
     (
         "DELETE FROM runs WHERE ctid = ANY (ARRAY
            (SELECT ctid FROM runs WHERE created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
-        DAY_MS,
+        Retention::RUNS_MS,
     ),
     (
         "DELETE FROM audit WHERE ctid = ANY (ARRAY
            (SELECT ctid FROM audit WHERE at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
-        400 * DAY_MS,
+        Retention::AUDIT_MS,
+    ),
+    (
+        "DELETE FROM tokens WHERE ctid = ANY (ARRAY
+           (SELECT ctid FROM tokens WHERE revoked_at < $1 OR expires_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
+        Retention::TOKENS_MS,
     ),
 ];
 
-/// Faults, runs and audit records past their age.
+/// Faults, runs, audit records, and tokens that are long dead, past their age.
 pub(crate) async fn sweep_by_age(storage: &PostgresStorage) -> Result<u64, StorageError> {
     let mut rows = 0;
     for (sql, age_ms) in BY_AGE {
@@ -68,8 +66,8 @@ pub(crate) async fn sweep_changes(storage: &PostgresStorage) -> Result<u64, Stor
                  (SELECT c.seq, c.at FROM changes c WHERE c.tenant_id = s.tenant_id ORDER BY c.seq LIMIT 1) f
              WHERE f.at < $1 OR f.seq <= s.seq - $2",
             &[
-                &tx.now_ms().saturating_sub(CHANGES_MS),
-                &stored(MAX_CHANGES),
+                &tx.now_ms().saturating_sub(Retention::CHANGES_MS),
+                &stored(Retention::CHANGES),
             ],
             |row| tenant_id(row, 0, "tenant_seq.tenant_id"),
         )
@@ -102,8 +100,8 @@ async fn trim_changes(tx: &Transaction, tenant: TenantId) -> Result<u64, Storage
             ORDER BY seq LIMIT $4)",
         &[
             &tenant.0,
-            &tx.now_ms().saturating_sub(CHANGES_MS),
-            &stored(MAX_CHANGES),
+            &tx.now_ms().saturating_sub(Retention::CHANGES_MS),
+            &stored(Retention::CHANGES),
             &ROWS,
         ],
     )
@@ -112,7 +110,7 @@ async fn trim_changes(tx: &Transaction, tenant: TenantId) -> Result<u64, Storage
 
 /// Bodies of reads beyond a tenant's bytes, those used longest ago first.
 pub(crate) async fn sweep_read_bodies(storage: &PostgresStorage) -> Result<u64, StorageError> {
-    drop_bodies_beyond(storage, MAX_READ_BYTES).await
+    drop_bodies_beyond(storage, Retention::READ_BYTES).await
 }
 
 async fn drop_bodies_beyond(

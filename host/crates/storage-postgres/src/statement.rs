@@ -16,7 +16,10 @@ impl PostgresStorage {
         params: Params<'_>,
         read: impl FnMut(&Row) -> Result<T, StorageError>,
     ) -> Result<Vec<T>, StorageError> {
-        let failed = |error| storage_error(operation, error);
+        let failed = |error| {
+            self.failure();
+            storage_error(operation, error)
+        };
         let client = self.client(operation).await?;
         let statement = client.prepare_cached(sql).await.map_err(failed)?;
         let rows = client.query(&statement, params).await.map_err(failed)?;

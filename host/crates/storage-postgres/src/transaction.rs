@@ -5,6 +5,7 @@
 //! returns to the pool.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use deadpool_postgres::Object;
 use greenroom_model::Timestamp;
@@ -33,6 +34,8 @@ pub(crate) struct Transaction {
     quotas: Quotas,
     /// Told of its commit; `None` for one that only reads.
     written: Option<Arc<Notify>>,
+    /// Counts what fails.
+    failures: Arc<AtomicU64>,
 }
 
 impl Transaction {
@@ -44,6 +47,7 @@ impl Transaction {
         now: Option<Timestamp>,
         quotas: Quotas,
         written: Option<Arc<Notify>>,
+        failures: Arc<AtomicU64>,
     ) -> Result<Transaction, StorageError> {
         let mut tx = Transaction {
             client: Some(client),
@@ -51,6 +55,11 @@ impl Transaction {
             now: now.unwrap_or(Timestamp(0)),
             quotas,
             written,
+            failures: Arc::clone(&failures),
+        };
+        let failed = |error| {
+            failures.fetch_add(1, Ordering::Relaxed);
+            storage_error(operation, error)
         };
         let client = tx.client()?;
         let begin = client.batch_execute(if tx.written.is_some() {
@@ -59,19 +68,17 @@ impl Transaction {
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
         });
         if now.is_some() {
-            begin
-                .await
-                .map_err(|error| storage_error(operation, error))?;
+            begin.await.map_err(failed)?;
             return Ok(tx);
         }
         let clock = client
             .prepare_cached("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
             .await
-            .map_err(|error| storage_error(operation, error))?;
+            .map_err(failed)?;
         // Both are sent at once: one round trip.
         let (begun, asked) = tokio::join!(begin, client.query_one(&clock, &[]));
-        begun.map_err(|error| storage_error(operation, error))?;
-        let row = asked.map_err(|error| storage_error(operation, error))?;
+        begun.map_err(failed)?;
+        let row = asked.map_err(failed)?;
         tx.now = Timestamp(value(&row, 0, "clock")?);
         Ok(tx)
     }
@@ -190,6 +197,7 @@ impl Transaction {
     }
 
     fn failed(&self, error: tokio_postgres::Error) -> StorageError {
+        self.failures.fetch_add(1, Ordering::Relaxed);
         storage_error(self.operation, error)
     }
 }

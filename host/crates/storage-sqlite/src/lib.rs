@@ -22,6 +22,7 @@ mod blobs;
 mod bundled_settings;
 mod changes;
 mod faults;
+mod figures;
 mod inspections;
 mod maintenance;
 mod processors;

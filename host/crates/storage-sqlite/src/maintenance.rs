@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use greenroom_storage::{Maintenance, StorageError};
+use greenroom_storage::{Maintenance, StorageError, StorageFigures};
 
 use crate::damage::storage_error;
 use crate::sqlite_storage::SqliteStorage;
@@ -42,6 +42,14 @@ impl Maintenance for SqliteStorage {
             + self.sweep_read_bodies().await?;
         self.truncate_wal().await?;
         Ok(rows)
+    }
+
+    async fn figures(&self) -> Result<StorageFigures, StorageError> {
+        self.look().await
+    }
+
+    fn failures(&self) -> u64 {
+        self.failed()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is kept for how long (DESIGN §7), in short transactions. Blobs and deleted tenants have their own files.
 
 use greenroom_model::TenantId;
-use greenroom_storage::{ReadKey, StorageError};
+use greenroom_storage::{ReadKey, Retention, StorageError};
 use rusqlite::params;
 
 use crate::damage::{stored, unsigned, value};
@@ -11,32 +11,32 @@ use crate::sqlite_storage::SqliteStorage;
 use crate::statement;
 use crate::writer::WriteTx;
 
-const DAY_MS: i64 = 86_400_000;
 /// Rows of one transaction.
 const ROWS: i64 = 500;
-/// Changes kept of one tenant.
-const MAX_CHANGES: u64 = 10_000_000;
-/// Bytes of read bodies kept of one tenant.
-const MAX_READ_BYTES: u64 = 256 << 20;
 
 /// Statements that delete rows from before ?1, at most ?2 at once, and the age in milliseconds.
 const BY_AGE: &[(&str, i64)] = &[
     (
         "DELETE FROM faults WHERE rowid IN (SELECT rowid FROM faults WHERE at < ?1 LIMIT ?2)",
-        30 * DAY_MS,
+        Retention::FAULTS_MS,
     ),
     (
         "DELETE FROM runs WHERE rowid IN (SELECT rowid FROM runs WHERE created_at < ?1 LIMIT ?2)",
-        DAY_MS,
+        Retention::RUNS_MS,
     ),
     (
         "DELETE FROM audit WHERE audit_id IN (SELECT audit_id FROM audit WHERE at < ?1 LIMIT ?2)",
-        400 * DAY_MS,
+        Retention::AUDIT_MS,
+    ),
+    (
+        "DELETE FROM tokens WHERE rowid IN
+           (SELECT rowid FROM tokens WHERE revoked_at < ?1 OR expires_at < ?1 LIMIT ?2)",
+        Retention::TOKENS_MS,
     ),
 ];
 
 impl SqliteStorage {
-    /// Faults, runs and audit records past their age.
+    /// Faults, runs, audit records, and tokens that are long dead, past their age.
     pub(crate) async fn sweep_by_age(&self) -> Result<u64, StorageError> {
         let mut rows = 0;
         for (sql, age_ms) in BY_AGE {
@@ -67,7 +67,7 @@ impl SqliteStorage {
         for tenant in self.tenants_with_a_log().await? {
             rows += self
                 .repeat("drop bodies of reads", move |tx| {
-                    drop_bodies(tx, tenant, MAX_READ_BYTES)
+                    drop_bodies(tx, tenant, Retention::READ_BYTES)
                 })
                 .await?;
         }
@@ -91,12 +91,12 @@ fn trim_changes(tx: &mut WriteTx<'_>, tenant: TenantId) -> rusqlite::Result<usiz
     let young = statement::one(
         tx,
         "SELECT seq FROM changes WHERE tenant_id = ?1 AND at >= ?2 ORDER BY seq LIMIT 1",
-        params![tenant.0, tx.now_ms().saturating_sub(7 * DAY_MS)],
+        params![tenant.0, tx.now_ms().saturating_sub(Retention::CHANGES_MS)],
         |row| unsigned(row, 0, "changes.seq"),
     )?;
     let keep_from = young
         .unwrap_or(last + 1)
-        .max(last.saturating_sub(MAX_CHANGES) + 1);
+        .max(last.saturating_sub(Retention::CHANGES) + 1);
     tx.run(
         "DELETE FROM changes WHERE (tenant_id, seq) IN
            (SELECT tenant_id, seq FROM changes WHERE tenant_id = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)",

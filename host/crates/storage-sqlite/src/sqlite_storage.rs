@@ -3,6 +3,7 @@
 //! A write is committed, and seen by every later read, when its future answers.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use greenroom_model::{Clock, Timestamp};
@@ -31,6 +32,8 @@ struct Shared {
     reads: mpsc::Sender<ReadJob>,
     /// Never writes, so that every commit of anybody changes its `data_version`.
     watcher: Mutex<Connection>,
+    /// Operations that have failed.
+    failures: AtomicU64,
 }
 
 impl SqliteStorage {
@@ -60,6 +63,7 @@ impl SqliteStorage {
                 writes: writer::start(conn).map_err(no_thread)?,
                 reads: readers::start(connections).map_err(no_thread)?,
                 watcher: Mutex::new(watcher),
+                failures: AtomicU64::new(0),
             }),
             quotas: Quotas::default(),
         })
@@ -116,10 +120,10 @@ impl SqliteStorage {
             long
         });
         if self.shared.writes.send(job).await.is_err() {
-            return Err(gone(operation));
+            return Err(self.failure(gone(operation)));
         }
-        let result = answer.await.map_err(|_| gone(operation))?;
-        result.map_err(|error| storage_error(operation, error))
+        let result = answer.await.map_err(|_| self.failure(gone(operation)))?;
+        result.map_err(|error| self.failure(storage_error(operation, error)))
     }
 
     /// Runs `job` on a reader, in one read transaction.
@@ -140,10 +144,20 @@ impl SqliteStorage {
             }
         });
         if self.shared.reads.send(job).await.is_err() {
-            return Err(gone(operation));
+            return Err(self.failure(gone(operation)));
         }
-        let result = answer.await.map_err(|_| gone(operation))?;
-        result.map_err(|error| storage_error(operation, error))
+        let result = answer.await.map_err(|_| self.failure(gone(operation)))?;
+        result.map_err(|error| self.failure(storage_error(operation, error)))
+    }
+
+    /// How many operations have failed.
+    pub(crate) fn failed(&self) -> u64 {
+        self.shared.failures.load(Ordering::Relaxed)
+    }
+
+    fn failure(&self, error: StorageError) -> StorageError {
+        self.shared.failures.fetch_add(1, Ordering::Relaxed);
+        error
     }
 
     /// `PRAGMA data_version` of a connection that never writes.

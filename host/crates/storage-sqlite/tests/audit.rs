@@ -183,11 +183,11 @@ impl Catalog {
                     &*self.storage,
                     &*self.clock,
                 );
-                let record = run.await.unwrap();
+                let record = run.await.unwrap().record;
                 self.storage.record(vec![record]).await.unwrap();
             }
             idle &= self.storage.check_orphans(100).await.unwrap().checked == 0;
-            idle &= stitch_batch(&*self.storage, 100).await.unwrap() == 0;
+            idle &= stitch_batch(&*self.storage, 100).await.unwrap().is_none();
             if idle {
                 return self.emits.calls.load(Ordering::SeqCst) - before;
             }

@@ -9,6 +9,7 @@ pub mod chain;
 pub mod changes;
 pub mod entities;
 pub mod faults;
+pub mod figures;
 pub mod healing;
 pub mod locations;
 pub mod moving;
@@ -101,6 +102,10 @@ macro_rules! storage_conformance {
             a_tenants_tokens_are_its_own,
             hostile_text_comes_back_as_it_was,
             the_audit_log_keeps_order_and_tenant,
+        ]);
+        $crate::storage_conformance!(@group $run, figures, [
+            a_look_tells_what_is_due_held_and_kept,
+            s12_what_grows_is_swept_and_shows_its_bound,
         ]);
         $crate::storage_conformance!(@group $run, processors, [
             a_processor_is_created_once,

@@ -71,4 +71,9 @@ pub trait Maintenance {
     async fn data_version(&self) -> Result<u64, StorageError>;
     /// Removes what is past its retention (DESIGN §7) in short transactions; answers the number of rows removed.
     async fn sweep(&self) -> Result<u64, StorageError>;
+    /// What there is over all tenants, for metrics. It may count whole tables: asked now and then, and never waited for by
+    /// anybody with work to do.
+    async fn figures(&self) -> Result<StorageFigures, StorageError>;
+    /// How many operations of this handle have failed, or found the database busy, since it was opened.
+    fn failures(&self) -> u64;
 }

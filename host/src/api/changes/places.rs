@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use greenroom_model::TenantId;
 
 use crate::api::error::ApiError;
-use crate::api::metrics::ApiMetrics;
+use crate::metrics::{Metric, Sheet};
 
 /// Streams of one tenant.
 const MAX_OF_TENANT: usize = 64;
@@ -27,7 +27,7 @@ impl StreamPlaces {
     pub(super) fn take(
         self: &Arc<Self>,
         tenant: TenantId,
-        metrics: &Arc<ApiMetrics>,
+        sheet: &Arc<Sheet>,
     ) -> Result<StreamPlace, ApiError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let total: usize = open.values().sum();
@@ -44,10 +44,10 @@ impl StreamPlaces {
         }
         open.insert(tenant, own + 1);
         drop(open);
-        metrics.change_streams.inc();
+        sheet.add(Metric::ChangeStreams, &[], 1.0);
         Ok(StreamPlace {
             places: Arc::clone(self),
-            metrics: Arc::clone(metrics),
+            sheet: Arc::clone(sheet),
             tenant,
         })
     }
@@ -56,7 +56,7 @@ impl StreamPlaces {
 /// One open stream.
 pub(super) struct StreamPlace {
     places: Arc<StreamPlaces>,
-    metrics: Arc<ApiMetrics>,
+    sheet: Arc<Sheet>,
     tenant: TenantId,
 }
 
@@ -71,6 +71,6 @@ impl Drop for StreamPlace {
             }
         }
         drop(open);
-        self.metrics.change_streams.dec();
+        self.sheet.add(Metric::ChangeStreams, &[], -1.0);
     }
 }

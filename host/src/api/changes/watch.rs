@@ -12,10 +12,13 @@ use greenroom_storage::{LogPosition, Storage, StorageError};
 use tokio::sync::{Notify, watch as channel};
 use tracing::warn;
 
-use crate::lifecycle::Stopping;
+use crate::lifecycle::{Essential, Stopping};
 
 /// How often the data version is looked at.
 const POLL: Duration = Duration::from_millis(100);
+
+/// How often this turns where nobody follows.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// Where a log ended when it was last looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +105,12 @@ struct Seen {
 }
 
 /// Watches until the process stops.
-pub(crate) async fn watch(logs: Arc<LogWatch>, incoming: Arc<Notify>, mut stopping: Stopping) {
+pub(crate) async fn watch(
+    logs: Arc<LogWatch>,
+    essential: Essential,
+    incoming: Arc<Notify>,
+    mut stopping: Stopping,
+) {
     let mut seen = Seen::default();
     let mut failing = false;
     loop {
@@ -110,7 +118,7 @@ pub(crate) async fn watch(logs: Arc<LogWatch>, incoming: Arc<Notify>, mut stoppi
         let woken = incoming.notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
-        match logs.look(&mut seen).await {
+        match essential.waiting(logs.look(&mut seen)).await {
             Ok(()) => failing = false,
             // Said once: it is tried ten times a second.
             Err(_) if failing => {}
@@ -124,7 +132,7 @@ pub(crate) async fn watch(logs: Arc<LogWatch>, incoming: Arc<Notify>, mut stoppi
             () = stopping.wait() => return,
             () = logs.subscribed.notified() => {}
             () = &mut woken, if followed => {}
-            () = tokio::time::sleep(POLL), if followed => {}
+            () = tokio::time::sleep(if followed { POLL } else { IDLE }) => {}
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::set::{IndexSet, TenantIndex, put};
-use crate::lifecycle::Stopping;
+use crate::lifecycle::{Essential, Stopping};
 
 /// How often the data version is looked at.
 const POLL: Duration = Duration::from_millis(100);
@@ -32,7 +32,12 @@ pub(super) enum CaughtUp {
 }
 
 /// Follows until the process stops.
-pub(crate) async fn follow(set: Arc<IndexSet>, incoming: Arc<Notify>, mut stopping: Stopping) {
+pub(crate) async fn follow(
+    set: Arc<IndexSet>,
+    essential: Essential,
+    incoming: Arc<Notify>,
+    mut stopping: Stopping,
+) {
     let mut seen = Seen::default();
     let mut measured = Instant::now();
     let mut failing = false;
@@ -41,7 +46,7 @@ pub(crate) async fn follow(set: Arc<IndexSet>, incoming: Arc<Notify>, mut stoppi
         let woken = incoming.notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
-        match look(&set, &mut seen).await {
+        match essential.waiting(look(&set, &mut seen)).await {
             Ok(()) if std::mem::take(&mut failing) => info!("the indexes follow again"),
             Ok(()) => {}
             // Said once: it is tried ten times a second.
@@ -56,7 +61,7 @@ pub(crate) async fn follow(set: Arc<IndexSet>, incoming: Arc<Notify>, mut stoppi
             measured = Instant::now();
         }
         tokio::select! {
-            () = stopping.wait() => return,
+            () = stopping.grace_is_over() => return,
             () = &mut woken => {}
             () = set.kicked.notified() => {}
             () = tokio::time::sleep(POLL) => {}

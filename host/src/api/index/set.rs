@@ -17,8 +17,8 @@ use tracing::warn;
 
 use super::follow::{self, CaughtUp};
 use crate::api::error::ApiError;
-use crate::api::metrics::ApiMetrics;
 use crate::lifecycle::Lifecycle;
+use crate::metrics::{Metric, Sheet};
 
 /// How long a request waits for a build.
 const BUILD_PATIENCE: Duration = Duration::from_secs(5);
@@ -89,7 +89,7 @@ enum Phase {
 pub(crate) struct IndexSet {
     pub(super) storage: Arc<dyn Storage>,
     lifecycle: Arc<Lifecycle>,
-    metrics: Arc<ApiMetrics>,
+    sheet: Arc<Sheet>,
     phases: Mutex<HashMap<TenantId, watch::Receiver<Phase>>>,
     builds: Semaphore,
     uses: AtomicU64,
@@ -101,12 +101,12 @@ impl IndexSet {
     pub(crate) fn new(
         storage: Arc<dyn Storage>,
         lifecycle: Arc<Lifecycle>,
-        metrics: Arc<ApiMetrics>,
+        sheet: Arc<Sheet>,
     ) -> Arc<Self> {
         Arc::new(Self {
             storage,
             lifecycle,
-            metrics,
+            sheet,
             phases: Mutex::default(),
             builds: Semaphore::new(BUILDS),
             uses: AtomicU64::new(0),
@@ -193,7 +193,9 @@ impl IndexSet {
         for tenant in dropped {
             self.forget(tenant);
         }
-        self.metrics.indexes(indexes.len(), bytes, entities);
+        self.sheet.set(Metric::Indexes, &[], indexes.len() as f64);
+        self.sheet.set(Metric::IndexBytes, &[], bytes as f64);
+        self.sheet.set(Metric::IndexEntities, &[], entities as f64);
     }
 
     fn phase(self: &Arc<Self>, tenant: TenantId) -> watch::Receiver<Phase> {
@@ -209,8 +211,12 @@ impl IndexSet {
         let set = Arc::clone(self);
         self.lifecycle.spawn(async move {
             let phase = match set.build(tenant).await {
-                Ok(index) => Phase::Ready(index),
+                Ok(index) => {
+                    set.sheet.add(Metric::IndexBuilds, &["built"], 1.0);
+                    Phase::Ready(index)
+                }
                 Err(error) => {
+                    set.sheet.add(Metric::IndexBuilds, &["failed"], 1.0);
                     warn!(%error, tenant.id = tenant.0, "an index could not be built");
                     Phase::Failed
                 }

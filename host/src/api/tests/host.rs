@@ -46,7 +46,7 @@ impl Clock for HostClock {
 }
 
 /// Tasks that the router starts and that end with the process.
-pub(super) const ROUTER_TASKS: usize = 3;
+pub(super) const ROUTER_TASKS: usize = 5;
 
 /// A host without workers, with tenants `a` and `b`.
 pub(super) struct Host {
@@ -139,6 +139,7 @@ impl Host {
             wakes: Wakes::default(),
             workers: None,
             bundled: bundled(),
+            sheet: Arc::default(),
         };
         Self {
             router: Edge::start(parts).router(),

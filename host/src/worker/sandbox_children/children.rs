@@ -20,7 +20,8 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::death::Death;
 use super::process::{Process, Reply};
-use crate::supervisor::Pulse;
+use crate::metrics::Metric;
+use crate::supervisor::{Pulse, SandboxEnd};
 use crate::worker::Artifacts;
 
 /// How often code is told again to a child that misses it, for one turn.
@@ -118,7 +119,8 @@ impl SandboxChildren {
         pulse: Pulse,
     ) -> Arc<Self> {
         let threads = threads.max(2);
-        Arc::new_cyclic(|this: &Weak<Self>| Self {
+        let sheet = Arc::clone(pulse.sheet());
+        let children = Arc::new_cyclic(|this: &Weak<Self>| Self {
             shared: Mutex::new(Shared {
                 process: start_shared(program.clone(), threads, pulse.clone(), this.clone()),
                 failures: 0,
@@ -129,7 +131,28 @@ impl SandboxChildren {
             artifacts,
             pulse,
             alone: Semaphore::new(1),
-        })
+        });
+        // There from the start, so that the first one is seen as a rise.
+        for end in SandboxEnd::ALL {
+            sheet.add(Metric::SandboxEnds, &[end.as_str()], 0.0);
+        }
+        let measured = Arc::downgrade(&children);
+        sheet.measure(move |sheet| {
+            let turns = measured.upgrade().map_or(0, |children| children.turns());
+            sheet.set(Metric::GuestThreads, &[], threads as f64);
+            sheet.set(Metric::GuestTurns, &[], turns as f64);
+        });
+        children
+    }
+
+    /// Process id of the child that everything runs in, while it lives.
+    pub fn pid(&self) -> Option<u32> {
+        self.lock().process.pid()
+    }
+
+    /// Turns that are in that child.
+    fn turns(&self) -> usize {
+        self.lock().process.turns()
     }
 
     /// The child that everything runs in; another one, at once, if it is gone. One that could not even be started is

@@ -87,6 +87,7 @@ struct State {
     /// Nobody needs it any more.
     unwanted: bool,
     socket: Option<UnixStream>,
+    pid: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -130,6 +131,16 @@ impl Process {
     /// Whether turns can be sent to it.
     pub(super) fn is_alive(&self) -> bool {
         !self.state().ended
+    }
+
+    /// Its process id, while it lives.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.state().pid
+    }
+
+    /// Turns that were sent to it and not answered.
+    pub(super) fn turns(&self) -> usize {
+        self.state().in_flight.len()
     }
 
     /// Whether it has said that it is locked down and reads.
@@ -278,6 +289,7 @@ impl Process {
             notes,
             last_words: words,
         } = started;
+        self.state().pid = Some(child.id());
         let reason = match self.open(&socket) {
             Err(error) => Some(Reason::new(
                 SandboxEnd::NotStarted,
@@ -426,6 +438,7 @@ impl Process {
             let mut state = self.state();
             state.ended = true;
             state.socket = None;
+            state.pid = None;
             let in_flight = std::mem::take(&mut state.in_flight);
             (in_flight, state.greeted, state.unwanted)
         };
