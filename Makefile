@@ -17,6 +17,7 @@ DATA_DIR ?= ./greenroom-data
 CONFIG ?= docs/example/greenroom.toml
 TOOLCHAIN := $(shell sed -n 's/^channel = "\(.*\)"$$/\1/p' rust-toolchain.toml)
 TARGET := wasm32-wasip2
+DEPLOY_CHECKS := tests/integration/deploy
 NODE_CHECKS := tests/integration/node
 OPENAPI_CHECKS := tests/integration/openapi
 COMPARE := tests/compare
@@ -35,7 +36,7 @@ demo: setup
 	exec $(CARGO) run --bin greenroom-demo
 
 .PHONY: test
-test: setup node-checks openapi-checks
+test: setup node-checks openapi-checks deploy-checks
 	$(CARGO) test
 
 .PHONY: lint
@@ -126,4 +127,18 @@ openapi-checks:
 		echo "make test: $(OPENAPI_CHECKS)/prepare failed" >&2; exit 1; \
 	else \
 		echo "make test: $(OPENAPI_CHECKS)/prepare failed; the test with the OpenAPI document is skipped"; \
+	fi
+
+# What the tests of deploy/ need: a Python environment with the schemas of Kubernetes and Compose, and promtool. Where they cannot be
+# had the tests themselves decide, as above.
+.PHONY: deploy-checks
+deploy-checks:
+	@if ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then \
+		echo "make test: Python with venv is not installed; the tests of deploy/ are skipped (CI=true makes that an error)"; \
+	elif $(DEPLOY_CHECKS)/prepare; then \
+		:; \
+	elif [ "$${CI:-}" = true ]; then \
+		echo "make test: $(DEPLOY_CHECKS)/prepare failed" >&2; exit 1; \
+	else \
+		echo "make test: $(DEPLOY_CHECKS)/prepare failed; the tests of deploy/ are skipped"; \
 	fi
