@@ -15,10 +15,11 @@ use greenroom_integration_tests::skipped;
 use greenroom_test_support::binary;
 
 /// Files that set variables or arguments of the binary.
-const SETTING: [&str; 4] = [
+const SETTING: [&str; 5] = [
     "deploy/Dockerfile",
     "deploy/docker-compose.yaml",
     "deploy/kubernetes/api.yaml",
+    "deploy/kubernetes/migrate.yaml",
     "deploy/kubernetes/worker.yaml",
 ];
 
@@ -160,7 +161,7 @@ fn the_binary_takes_every_command_in_deploy() {
             taken += 1;
         }
     }
-    assert_eq!(taken, 5, "the image, two services, two deployments");
+    assert_eq!(taken, 6, "the image, two services, two deployments, a job");
 }
 
 #[test]
@@ -175,7 +176,7 @@ fn the_configuration_in_deploy_is_one() {
     let config = Config::read(&flags, &root(), |path| std::fs::read_to_string(path));
     let config = config.expect("deploy/greenroom.toml is a configuration");
     // Where the manifests and the compose file put them.
-    let named = [config.artifact_key_file];
+    let named = [config.artifact_key_file, config.operator_token_file];
     for path in named.map(|path| path.expect("one for all hosts")) {
         let mount = path.parent().expect("a folder").display().to_string();
         let name = path.file_name().expect("a name").to_string_lossy();
