@@ -51,6 +51,7 @@ pub async fn s12_what_grows_is_swept_and_shows_its_bound(storage: &dyn Storage, 
         name: "ci".into(),
         secret_hash: [7; 32],
         scopes: vec![Scope::Read],
+        not_before: None,
         expires_at: expires,
     };
     for id in 0..20 {
