@@ -329,7 +329,7 @@ async fn sweep_caches(
     }
 }
 
-/// Starts canaries that wait for their entities and ends those whose time has come.
+/// Starts canaries that wait for their entities and ends those whose time has come, or that have nothing left to run.
 async fn tend_canaries(
     storage: Arc<dyn Storage>,
     essential: Essential,
@@ -349,7 +349,7 @@ async fn tend_canaries(
         match essential.waiting(storage.end_canaries()).await {
             Ok(0) => {}
             Ok(ended) => {
-                info!(ended, "canaries ended by their time");
+                info!(ended, "canaries ended without their last entities");
                 wakes.outgoing.notify_one();
             }
             Err(error) => warn!(%error, "could not end canaries"),

@@ -124,7 +124,7 @@ impl ActivationRepository for PostgresStorage {
         for (tenant, processors) in over {
             let tx = self.begin(OPERATION).await?;
             graph::lock(&tx, tenant).await?;
-            ended += end::end_by_time(&tx, tenant, &processors).await?;
+            ended += end::end_over(&tx, tenant, &processors).await?;
             tx.commit().await?;
         }
         Ok(ended)

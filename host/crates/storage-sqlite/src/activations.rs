@@ -149,7 +149,7 @@ impl ActivationRepository for SqliteStorage {
         self.write(OPERATION, move |tx| {
             let over = end::over(tx, tx.now())?;
             for (tenant, processor) in &over {
-                end::end_by_time(tx, *tenant, processor)?;
+                end::end_over(tx, *tenant, processor)?;
             }
             Ok(over.len() as u64)
         })

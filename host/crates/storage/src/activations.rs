@@ -171,7 +171,7 @@ pub trait ActivationRepository {
         canary: &UnpickedCanary,
         entities: &[EntityUid],
     ) -> Result<bool, StorageError>;
-    /// Ends the canaries whose time has come; answers how many.
+    /// Ends the canaries whose time has come, or of which nothing is left to run; answers how many.
     async fn end_canaries(&self) -> Result<u64, StorageError>;
 }
 

@@ -123,6 +123,7 @@ macro_rules! storage_conformance {
         $crate::storage_conformance!(@group $run, activations, [
             the_requeue_of_the_rest_waits_for_the_canary,
             a_canary_runs_what_is_remembered_and_ends_after_ten_minutes,
+            a_canary_does_not_wait_for_entities_that_are_gone,
             going_back_to_a_revision_that_passed_has_no_canary,
             c24_ten_regressions_of_a_canary_quarantine,
             c24_a_quarantine_takes_back_the_configuration_that_came_with_the_revision,

@@ -25,14 +25,18 @@ use crate::work::{enqueue, enqueue_tenant, touch_bulk};
 /// The actor of what nobody asked for.
 const ACTOR: &str = "greenroom";
 
-/// Processors of each tenant whose canary's time has come.
+/// Processors of each tenant whose canary's time has come, or of whose canary nothing is left to run: its last entities were
+/// deleted, or are not called any more.
 pub(super) async fn over(
     tx: &Transaction,
 ) -> Result<BTreeMap<TenantId, Vec<ProcessorName>>, StorageError> {
     let found = tx
         .all(
-            "SELECT tenant_id, processor FROM activations
-             WHERE state = 'canary' AND picked_at IS NOT NULL AND ends_at <= $1",
+            "SELECT tenant_id, processor FROM activations a
+             WHERE state = 'canary' AND picked_at IS NOT NULL AND (ends_at <= $1 OR NOT EXISTS (
+                 SELECT 1 FROM canary_entities c JOIN work w ON w.tenant_id = c.tenant_id AND w.entity_id = c.entity_id
+                 WHERE c.tenant_id = a.tenant_id AND c.processor = a.processor AND c.activation = a.number
+                     AND NOT c.done))",
             &[&tx.now_ms()],
             |row| {
                 let tenant = tenant_id(row, 0, "activations.tenant_id")?;
@@ -47,8 +51,8 @@ pub(super) async fn over(
     Ok(over)
 }
 
-/// Ends canaries by their time: what has not regressed enough by then passes. Answers how many still were to be ended.
-pub(super) async fn end_by_time(
+/// Ends canaries that are over: what has not regressed enough by then passes. Answers how many still were to be ended.
+pub(super) async fn end_over(
     tx: &Transaction,
     tenant: TenantId,
     names: &[ProcessorName],

@@ -23,15 +23,17 @@ use crate::writer::WriteTx;
 /// The actor of what nobody asked for.
 const ACTOR: &str = "greenroom";
 
-/// Canaries whose time has come.
+/// Canaries whose time has come, or of which nothing is left to run: their last entities were deleted, or are not called any more.
 pub(super) fn over(
     conn: &Connection,
     now: Timestamp,
 ) -> rusqlite::Result<Vec<(TenantId, ProcessorName)>> {
     statement::all(
         conn,
-        "SELECT tenant_id, processor FROM activations
-         WHERE state = 'canary' AND picked_at IS NOT NULL AND ends_at <= ?1",
+        "SELECT tenant_id, processor FROM activations a
+         WHERE state = 'canary' AND picked_at IS NOT NULL AND (ends_at <= ?1 OR NOT EXISTS (
+             SELECT 1 FROM canary_entities c JOIN work w ON w.tenant_id = c.tenant_id AND w.entity_id = c.entity_id
+             WHERE c.tenant_id = a.tenant_id AND c.processor = a.processor AND c.activation = a.number AND c.done = 0))",
         params![now.0],
         |row| {
             Ok((
@@ -42,8 +44,8 @@ pub(super) fn over(
     )
 }
 
-/// Ends a canary by its time: what has not regressed enough by then passes.
-pub(super) fn end_by_time(
+/// Ends a canary that is over: what has not regressed enough by then passes.
+pub(super) fn end_over(
     tx: &mut WriteTx<'_>,
     tenant: TenantId,
     name: &ProcessorName,

@@ -80,6 +80,33 @@ pub async fn a_canary_runs_what_is_remembered_and_ends_after_ten_minutes(
     assert_eq!(activation.ends_at, Some(clock.now()));
 }
 
+/// Or the rest of the tenant would wait ten minutes for somebody who deleted an entity.
+pub async fn a_canary_does_not_wait_for_entities_that_are_gone(
+    storage: &dyn Storage,
+    clock: &TestClock,
+) {
+    let trial = Trial::new(storage, clock, 8).await;
+    let revision = trial.revision("one").await;
+    trial.activate(revision).await;
+    trial.start_canary(5).await;
+    let claimed = trial.claim().await;
+    let (gone, rest) = claimed.split_at(2);
+    for item in &rest[1..] {
+        trial.run(item, Ends::Well).await;
+    }
+    for item in gone {
+        let deleted = storage.delete_entity(trial.world.tenant, &item.claim.uid);
+        assert_eq!(deleted.await.unwrap().entities, 1);
+    }
+    assert_eq!(storage.end_canaries().await.unwrap(), 0, "one still runs");
+    trial.run(&rest[0], Ends::Well).await;
+    assert_eq!(storage.end_canaries().await.unwrap(), 1);
+    let activation = trial.newest().await;
+    assert_eq!(activation.state, ActivationState::Passed);
+    assert_eq!((activation.matching, activation.processed), (5, 3));
+    assert_eq!(trial.claim().await.len(), 6, "the others are queued");
+}
+
 /// The requeue is at once then.
 pub async fn going_back_to_a_revision_that_passed_has_no_canary(
     storage: &dyn Storage,
