@@ -49,6 +49,23 @@ enum Suspect {
     Id(String),
 }
 
+impl Suspect {
+    /// How many may be wrong at once, and milliseconds until one more.
+    fn bucket(&self) -> (i64, i64) {
+        match self {
+            Self::Address(_) => OF_ADDRESS,
+            Self::Id(_) => OF_ID,
+        }
+    }
+
+    /// Whether a bucket that is full then is not full now. None needs longer than from empty, unless the clock was set back
+    /// (s09).
+    fn may_wait(&self, full_at: i64, now: i64) -> bool {
+        let (most, each) = self.bucket();
+        (now + 1..=now + most * each).contains(&full_at)
+    }
+}
+
 #[derive(Default)]
 struct Kept {
     /// When each bucket is full again, in milliseconds.
@@ -92,14 +109,13 @@ impl Guesses {
         if wait > 0 {
             return Err(too_many(wait));
         }
-        kept.full_at.retain(|_, full_at| *full_at > now);
+        kept.full_at
+            .retain(|suspect, full_at| suspect.may_wait(*full_at, now));
         if kept.full_at.len() >= MAX_KEPT {
             kept.full_at.clear();
         }
-        for (suspect, (_, each)) in [
-            (Suspect::Address(address), OF_ADDRESS),
-            (Suspect::Id(id.to_owned()), OF_ID),
-        ] {
+        for suspect in [Suspect::Address(address), Suspect::Id(id.to_owned())] {
+            let (_, each) = suspect.bucket();
             *kept.full_at.entry(suspect).or_insert(now) += each;
         }
         Ok(())
@@ -156,11 +172,13 @@ fn too_many(wait: i64) -> ApiError {
 impl Kept {
     /// Milliseconds until one more may be wrong; none left to wait if not above zero.
     fn wait(&self, id: &str, address: Address, now: i64) -> i64 {
-        let wait = |suspect: &Suspect, (most, each): (i64, i64)| {
-            let full_at = self.full_at.get(suspect).copied().unwrap_or(now);
-            full_at - now - (most - 1) * each
+        let wait = |suspect: &Suspect| {
+            let full_at = self.full_at.get(suspect).copied();
+            let full_at = full_at.filter(|full_at| suspect.may_wait(*full_at, now));
+            let (most, each) = suspect.bucket();
+            full_at.unwrap_or(now) - now - (most - 1) * each
         };
-        wait(&Suspect::Address(address), OF_ADDRESS).max(wait(&Suspect::Id(id.to_owned()), OF_ID))
+        wait(&Suspect::Address(address)).max(wait(&Suspect::Id(id.to_owned())))
     }
 
     fn is_good(&self, id: &str, address: Address, now: i64) -> bool {
@@ -239,6 +257,16 @@ mod tests {
         let address = |n: usize| format!("192.0.2.{n}");
         assert_eq!(other.guess(&of("id"), &address), 20);
         assert!(other.may("other", "192.0.2.1"), "another id goes on");
+    }
+
+    #[test]
+    fn s09_a_clock_that_is_set_back_locks_nobody_out_for_longer() {
+        let of = |text: &'static str| move |_: usize| text.to_owned();
+        let one = Try::new();
+        assert_eq!(one.guess(&of("id"), &of("192.0.2.1")), 20);
+        one.clock.advance(-3_600_000);
+        assert!(one.may("id", "192.0.2.1"));
+        assert_eq!(one.guess(&of("id"), &of("192.0.2.1")), 20);
     }
 
     #[test]
