@@ -2,17 +2,20 @@
 //!
 //! A handler says what it needs in its type: [`Access<Read>`] to [`Access<Admin>`] within the tenant of the path,
 //! [`OperatorAccess`] over all. A token of one tenant gets the same 403 for every other name, whether a tenant has it or
-//! not (i02). Tokens and names are cached for 5 s, so that revocation and deletion act everywhere within that time.
+//! not (i02). Tokens and names are cached for 5 s, so that revocation and deletion act everywhere within that time. While storage
+//! does not answer, who was let in may go on reading what this process has in memory.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use greenroom_model::{Clock, TenantId, TenantName};
-use greenroom_storage::{Scope, Storage, Token};
+use greenroom_storage::{Scope, Storage, StorageError, Token};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use subtle::ConstantTimeEq as _;
@@ -25,17 +28,29 @@ use super::token;
 
 /// How long a token or name is believed without asking storage.
 const BELIEVED: Duration = Duration::from_secs(5);
+/// How long one is believed while storage does not answer, by requests that only read: what an index has can go on being read
+/// (s06). Nothing can be revoked through a storage that is away; once it answers, it is asked.
+const BELIEVED_ALONE: Duration = Duration::from_secs(300);
+/// How long storage is waited for where that is so.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Most entries of each cache; beyond it the cache starts over.
 const MAX_CACHED: usize = 10_000;
+
+/// What who asks is about to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    Reads,
+    Changes,
+}
 
 /// Tokens and tenant names as this process last saw them.
 pub(crate) struct Directory {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
-    tokens: Mutex<HashMap<String, (Token, Instant)>>,
+    tokens: Cache<String, Token>,
     /// Ids that no token has, so that asking for one twice costs what asking for a token does (i07).
-    unknown: Mutex<HashMap<String, ((), Instant)>>,
-    tenants: Mutex<HashMap<TenantName, (TenantId, Instant)>>,
+    unknown: Cache<String, ()>,
+    tenants: Cache<TenantName, TenantId>,
 }
 
 impl Directory {
@@ -49,17 +64,20 @@ impl Directory {
         }
     }
 
-    async fn token(&self, id: &str, believed: Duration) -> Result<Option<Token>, ApiError> {
-        if let Some(token) = recall(&self.tokens, id, believed) {
-            return Ok(Some(token));
-        }
-        if recall(&self.unknown, id, believed).is_some() {
+    async fn token(
+        &self,
+        id: &str,
+        believed: Duration,
+        asker: Asker,
+    ) -> Result<Option<Token>, ApiError> {
+        let unknown = locked(&self.unknown).get(id).cloned();
+        if unknown.is_some_and(|known| known.said.elapsed() < believed) {
             return Ok(None);
         }
-        let token = self.storage.find_token(id).await?;
-        match &token {
-            Some(token) => remember(&self.tokens, id.to_owned(), token.clone()),
-            None => remember(&self.unknown, id.to_owned(), ()),
+        let ask = self.storage.find_token(id);
+        let token = look(&self.tokens, id, believed, asker, ask).await?;
+        if token.is_none() {
+            remember(&self.unknown, id, Some(()));
         }
         Ok(token)
     }
@@ -71,7 +89,7 @@ impl Directory {
         token_id: &str,
         believed: Duration,
     ) -> Result<bool, ApiError> {
-        let token = self.token(token_id, believed).await?;
+        let token = self.token(token_id, believed, Asker::Changes).await?;
         Ok(token.is_some_and(|token| self.holds(&token)))
     }
 
@@ -84,34 +102,26 @@ impl Directory {
 
     /// The id of the tenant of that name.
     pub(crate) async fn tenant(&self, name: &TenantName) -> Result<Option<TenantId>, ApiError> {
-        if let Some(id) = recall(&self.tenants, name, BELIEVED) {
-            return Ok(Some(id));
-        }
-        let found = self
-            .storage
-            .find_tenant(name)
-            .await?
-            .map(|tenant| tenant.id);
-        if let Some(id) = found {
-            remember(&self.tenants, name.clone(), id);
-        }
-        Ok(found)
+        self.tenant_for(name, Asker::Changes).await
+    }
+
+    async fn tenant_for(
+        &self,
+        name: &TenantName,
+        asker: Asker,
+    ) -> Result<Option<TenantId>, ApiError> {
+        let ask = async {
+            let found = self.storage.find_tenant(name).await?;
+            Ok(found.map(|tenant| tenant.id))
+        };
+        look(&self.tenants, name, BELIEVED, asker, ask).await
     }
 
     /// Forgets everything; after a revocation or deletion by this process.
     pub(crate) fn forget(&self) {
-        self.tokens
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-        self.unknown
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-        self.tenants
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        locked(&self.tokens).clear();
+        locked(&self.unknown).clear();
+        locked(&self.tenants).clear();
     }
 
     /// How many tokens and tenants are remembered, and about how many bytes they hold.
@@ -131,43 +141,96 @@ impl Directory {
 
     /// Drops what is no longer believed; called on a schedule.
     pub(crate) fn sweep(&self) {
-        let fresh = |since: &Instant| since.elapsed() < BELIEVED;
-        self.tokens
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|_, (_, since)| fresh(since));
-        self.unknown
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|_, ((), since)| fresh(since));
-        self.tenants
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|_, (_, since)| fresh(since));
+        sweep(&self.tokens, BELIEVED_ALONE);
+        sweep(&self.unknown, BELIEVED);
+        sweep(&self.tenants, BELIEVED_ALONE);
     }
 }
 
-fn recall<K, Q, V>(
-    cache: &Mutex<HashMap<K, (V, Instant)>>,
-    key: &Q,
-    believed: Duration,
-) -> Option<V>
-where
-    K: std::hash::Hash + Eq + std::borrow::Borrow<Q>,
-    Q: std::hash::Hash + Eq + ?Sized,
-    V: Clone,
-{
-    let cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
-    let (value, since) = cache.get(key)?;
-    (since.elapsed() < believed).then(|| value.clone())
+/// What storage said, and when.
+#[derive(Clone)]
+struct Known<V> {
+    value: V,
+    /// When storage said it.
+    said: Instant,
+    /// When it was last asked, also in vain.
+    asked: Instant,
 }
 
-fn remember<K: std::hash::Hash + Eq, V>(cache: &Mutex<HashMap<K, (V, Instant)>>, key: K, value: V) {
-    let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+type Cache<K, V> = Mutex<HashMap<K, Known<V>>>;
+
+/// What storage said within `believed`, or says now; or, to who only reads, what it said last if it does not answer.
+async fn look<K, Q, V>(
+    cache: &Cache<K, V>,
+    key: &Q,
+    believed: Duration,
+    asker: Asker,
+    ask: impl Future<Output = Result<Option<V>, StorageError>>,
+) -> Result<Option<V>, ApiError>
+where
+    K: Hash + Eq + Borrow<Q>,
+    Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    V: Clone,
+{
+    let known = locked(cache).get(key).cloned();
+    let Some(known) = known else {
+        return Ok(remember(cache, key, ask.await?));
+    };
+    let last = match asker {
+        Asker::Reads => known.asked,
+        Asker::Changes => known.said,
+    };
+    if last.elapsed() < believed {
+        return Ok(Some(known.value));
+    }
+    if asker == Asker::Changes || known.said.elapsed() >= BELIEVED_ALONE {
+        return Ok(remember(cache, key, ask.await?));
+    }
+    match tokio::time::timeout(PATIENCE, ask).await {
+        Ok(Ok(found)) => Ok(remember(cache, key, found)),
+        Ok(Err(error)) if !error.retryable() => Err(error.into()),
+        Ok(Err(_)) | Err(_) => {
+            if let Some(known) = locked(cache).get_mut(key) {
+                known.asked = Instant::now();
+            }
+            Ok(Some(known.value))
+        }
+    }
+}
+
+fn locked<K, V>(cache: &Cache<K, V>) -> MutexGuard<'_, HashMap<K, Known<V>>> {
+    cache.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn remember<K, Q, V>(cache: &Cache<K, V>, key: &Q, found: Option<V>) -> Option<V>
+where
+    K: Hash + Eq + Borrow<Q>,
+    Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    V: Clone,
+{
+    let mut cache = locked(cache);
     if cache.len() >= MAX_CACHED {
         cache.clear();
     }
-    cache.insert(key, (value, Instant::now()));
+    let now = Instant::now();
+    match &found {
+        Some(value) => {
+            let known = Known {
+                value: value.clone(),
+                said: now,
+                asked: now,
+            };
+            cache.insert(key.to_owned(), known);
+        }
+        None => {
+            cache.remove(key);
+        }
+    }
+    found
+}
+
+fn sweep<K: Hash + Eq, V>(cache: &Cache<K, V>, believed: Duration) {
+    locked(cache).retain(|_, known| known.said.elapsed() < believed);
 }
 
 /// The peer's address, put into the request by the server.
@@ -200,7 +263,7 @@ impl Actor {
     }
 }
 
-async fn authenticate(parts: &Parts, state: &ApiState) -> Result<Actor, ApiError> {
+async fn authenticate(parts: &Parts, state: &ApiState, asker: Asker) -> Result<Actor, ApiError> {
     let mut headers = parts.headers.get_all(AUTHORIZATION).iter();
     let header = headers
         .next()
@@ -219,7 +282,7 @@ async fn authenticate(parts: &Parts, state: &ApiState) -> Result<Actor, ApiError
         .extensions
         .get::<Peer>()
         .map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_string());
-    bearer(state, credential, remote).await
+    bearer(state, credential, remote, asker).await
 }
 
 fn illegal() -> ApiError {
@@ -227,11 +290,16 @@ fn illegal() -> ApiError {
 }
 
 /// Whoever bears this token.
-async fn bearer(state: &ApiState, credential: &str, remote: String) -> Result<Actor, ApiError> {
+async fn bearer(
+    state: &ApiState,
+    credential: &str,
+    remote: String,
+    asker: Asker,
+) -> Result<Actor, ApiError> {
     let (id, secret) = token::parse(credential).ok_or_else(illegal)?;
     let (guesses, clock, address) = (&state.guesses, &*state.clock, Address::of(&remote));
     guesses.may_try(id, address, clock)?;
-    let found = state.directory.token(id, BELIEVED).await?;
+    let found = state.directory.token(id, BELIEVED, asker).await?;
     // An unknown id costs what a wrong secret costs (i07).
     let expected = found.as_ref().map_or([0; 32], |token| token.secret_hash);
     let equal: bool = token::hash(secret).ct_eq(&expected).into();
@@ -255,6 +323,14 @@ async fn bearer(state: &ApiState, credential: &str, remote: String) -> Result<Ac
 pub(crate) trait Requirement: Send + Sync + 'static {
     /// The scope.
     const SCOPE: Scope;
+}
+
+/// What a handler of that requirement is about to do.
+fn asker<R: Requirement>() -> Asker {
+    match R::SCOPE {
+        Scope::Read => Asker::Reads,
+        Scope::Write | Scope::Deploy | Scope::Admin | Scope::Operator => Asker::Changes,
+    }
 }
 
 /// Reading the catalog and what surrounds it.
@@ -290,7 +366,8 @@ impl<R: Requirement> FromRequestParts<ApiState> for Access<R> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
-        let actor = authenticate(parts, state).await?;
+        let asker = asker::<R>();
+        let actor = authenticate(parts, state, asker).await?;
         // Of any segment, so that this says nothing of tenants.
         if !is_escaped(parts.uri.path()) {
             return Err(not_decoded());
@@ -303,7 +380,7 @@ impl<R: Requirement> FromRequestParts<ApiState> for Access<R> {
             .find(|(key, _)| *key == "tenant")
             .and_then(|(_, name)| TenantName::parse(name).ok());
         let found = match &name {
-            Some(name) => state.directory.tenant(name).await?,
+            Some(name) => state.directory.tenant_for(name, asker).await?,
             None => None,
         };
         match found {
@@ -321,7 +398,7 @@ fn not_for_tenant() -> ApiError {
 impl<R: Requirement> Access<R> {
     /// The same tenant for the bearer of another token.
     pub(crate) async fn of_bearer(self, state: &ApiState, token: &str) -> Result<Self, ApiError> {
-        let actor = bearer(state, token, self.actor.remote).await?;
+        let actor = bearer(state, token, self.actor.remote, asker::<R>()).await?;
         Self::admit(self.tenant, actor)
     }
 
@@ -352,7 +429,7 @@ impl FromRequestParts<ApiState> for OperatorAccess {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
-        let actor = authenticate(parts, state).await?;
+        let actor = authenticate(parts, state, Asker::Changes).await?;
         if !actor.is_operator() {
             return Err(ApiError::not_allowed(
                 "this needs a token with scope `operator`",
