@@ -27,6 +27,7 @@ mod vitals;
 mod worker;
 mod worker_parts;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -139,7 +140,8 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("greenroom: {error:#}");
+            // Not `eprintln`, which panics where standard error is a file on a full disk.
+            let _ = writeln!(std::io::stderr(), "greenroom: {error:#}");
             ExitCode::FAILURE
         }
     }

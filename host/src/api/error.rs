@@ -163,17 +163,16 @@ impl ApiError {
 impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         let internal = Some(with_sources(&error));
-        if error.retryable() {
-            Self {
-                internal,
-                ..Self::unavailable("the catalog's storage is busy; try again")
+        let answer = match error {
+            StorageError::Full { .. } => Self::unavailable(
+                "the catalog's storage has no room; nothing was written, and reads go on. Try again when there is room",
+            ),
+            error if error.retryable() => {
+                Self::unavailable("the catalog's storage is busy; try again")
             }
-        } else {
-            Self {
-                internal,
-                ..Self::internal("")
-            }
-        }
+            _ => Self::internal(""),
+        };
+        Self { internal, ..answer }
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use greenroom_model::Clock;
 use greenroom_storage::{Storage, StorageError};
 use greenroom_storage_postgres::{DatabaseUrl, PostgresStorage};
 use greenroom_storage_sqlite::SqliteStorage;
 use tracing::warn;
 
+use super::clock::SystemClock;
 use super::data_dir::DataDir;
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
@@ -25,12 +25,12 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(super) async fn open(
     config: &Config,
     data: &DataDir,
-    clock: &Arc<dyn Clock>,
     lifecycle: &Arc<Lifecycle>,
     wakes: &Wakes,
 ) -> anyhow::Result<Arc<dyn Storage>> {
     let Some(url) = postgres_url(config)? else {
-        let storage = SqliteStorage::open(&data.database()?, Arc::clone(clock));
+        let clock = Arc::new(SystemClock::new());
+        let storage = SqliteStorage::open(&data.database()?, clock);
         let storage = storage.context("open the database")?;
         return Ok(Arc::new(storage.with_quotas(config.quotas)));
     };

@@ -91,6 +91,6 @@ fn bring(config: &Config) -> anyhow::Result<()> {
         return opened.map(drop).context("migrate the database");
     }
     let path = DataDir::open(&config.data_dir)?.database()?;
-    let opened = SqliteStorage::open(&path, std::sync::Arc::new(SystemClock));
+    let opened = SqliteStorage::open(&path, std::sync::Arc::new(SystemClock::new()));
     opened.map(drop).context("migrate the database")
 }

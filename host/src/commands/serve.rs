@@ -11,7 +11,7 @@ use greenroom_model::Clock;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
-use super::clock::SystemClock;
+use super::clock::StorageClock;
 use super::data_dir::DataDir;
 use super::worker_parts::bundled_listings;
 use super::{artifact_key, database, operator_token, provision, vitals};
@@ -58,10 +58,10 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     // Bound first: who comes before the start has ended waits and is answered, and a port in use changes nothing.
     let listener = bind(config.listen, "--listen").await?;
     let metrics_listener = bind(config.metrics_listen, "--metrics-listen").await?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let lifecycle = Lifecycle::new();
     let wakes = Wakes::default();
-    let storage = database::open(config, &data, &clock, &lifecycle, &wakes).await?;
+    let storage = database::open(config, &data, &lifecycle, &wakes).await?;
+    let clock: Arc<dyn Clock> = Arc::new(StorageClock(Arc::clone(&storage)));
     provision::apply(config, &*storage).await?;
     let token_file = operator_token::ensure(config, &data, &*storage).await?;
     artifact_key::read(config, &data)?;

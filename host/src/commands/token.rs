@@ -171,9 +171,11 @@ fn create(screen: &Screen, flags: &CreateFlags) -> anyhow::Result<()> {
         .as_deref()
         .map(files::create_private)
         .transpose()?;
-    let expires_at = flags
-        .days
-        .map(|days| SystemClock.now().plus_ms(i64::from(days) * DAY_MS));
+    let expires_at = flags.days.map(|days| {
+        SystemClock::default()
+            .now()
+            .plus_ms(i64::from(days) * DAY_MS)
+    });
     let scopes: Vec<&str> = flags.scopes.iter().map(|scope| scope.name()).collect();
     let body = Body::Json(json!({"name": flags.name, "scopes": scopes, "expiresAt": expires_at}));
     let path = flags.whose.path(None);

@@ -9,7 +9,7 @@ use greenroom_model::Clock;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
-use super::clock::SystemClock;
+use super::clock::StorageClock;
 use super::data_dir::DataDir;
 use super::database;
 use super::serve::{PROGRAM, bind, read_config, runtime};
@@ -38,9 +38,9 @@ pub(super) fn run(flags: &WorkerFlags, child: bool) -> anyhow::Result<()> {
             true => None,
             false => Some(listen(config.metrics_listen).await?),
         };
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let wakes = Wakes::default();
-        let storage = database::open(&config, &data, &clock, &lifecycle, &wakes).await?;
+        let storage = database::open(&config, &data, &lifecycle, &wakes).await?;
+        let clock: Arc<dyn Clock> = Arc::new(StorageClock(Arc::clone(&storage)));
         let parts = assemble(
             &config,
             &data,

@@ -19,6 +19,20 @@ pub struct Timestamp(pub i64);
 pub trait Clock: Send + Sync {
     /// The current instant. Not promised to be monotonic.
     fn now(&self) -> Timestamp;
+
+    /// How long the machine has run, by a clock that nobody sets; `None` where there is none, or the time is turned by hand.
+    fn uptime(&self) -> Option<Uptime> {
+        None
+    }
+}
+
+/// How long a machine has run. Two are comparable if they are of the same boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uptime {
+    /// Which start of which machine.
+    pub boot: [u8; 16],
+    /// Milliseconds since.
+    pub ms: i64,
 }
 
 /// A text that is not an RFC 3339 instant.

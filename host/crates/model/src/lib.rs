@@ -30,7 +30,7 @@ mod trimming;
 pub mod url_arithmetic;
 
 pub use casing::lower_case;
-pub use clock::{Clock, Timestamp, TimestampError};
+pub use clock::{Clock, Timestamp, TimestampError, Uptime};
 pub use diagnostic::{Diagnostic, ErrorCause, Level, Stage, StageError};
 pub use digest::{Digest, DigestError};
 pub use entity::Entity;

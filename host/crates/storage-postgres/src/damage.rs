@@ -23,13 +23,20 @@ pub(crate) fn damaged(column: &'static str, reason: impl fmt::Display) -> Storag
 
 /// Maps a driver's error to the contract's, naming what was being done.
 pub(crate) fn storage_error(operation: &'static str, error: Error) -> StorageError {
-    let busy = is_busy(&error);
+    let (full, busy) = (is_full(&error), is_busy(&error));
     let source = Box::new(error);
-    if busy {
+    if full {
+        StorageError::Full { operation, source }
+    } else if busy {
         StorageError::Busy { operation, source }
     } else {
         StorageError::Failed { operation, source }
     }
+}
+
+/// Whether the server has no room to write.
+fn is_full(error: &Error) -> bool {
+    error.code() == Some(&SqlState::DISK_FULL)
 }
 
 /// Whether the same operation may succeed if tried again: the server is away, starts, stops, is full of connections, or

@@ -1,6 +1,7 @@
 //! Probing, watching for commits, and the sweep.
 
 use async_trait::async_trait;
+use greenroom_model::Timestamp;
 use greenroom_storage::{Maintenance, StorageError, StorageFigures};
 
 use crate::damage::value;
@@ -9,6 +10,10 @@ use crate::{moving, retention, tenant_deletion};
 
 #[async_trait]
 impl Maintenance for PostgresStorage {
+    fn time(&self) -> Timestamp {
+        self.known_time()
+    }
+
     async fn ping(&self) -> Result<(), StorageError> {
         self.read_all("ping", "SELECT 1 FROM tenants LIMIT 1", &[], |_| Ok(()))
             .await?;

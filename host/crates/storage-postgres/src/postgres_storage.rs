@@ -3,8 +3,9 @@
 //! A write is committed, and seen by every later read, when its future answers. A future that is dropped has written all
 //! or nothing.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use deadpool_postgres::{Object, Pool, PoolError};
 use greenroom_model::{Clock, Timestamp};
@@ -28,6 +29,8 @@ pub struct PostgresStorage {
     written: Arc<Notify>,
     /// Operations that have failed.
     failures: Arc<AtomicU64>,
+    /// The database's time when a transaction last began, and when that was by a clock that nobody sets.
+    seen: Arc<Mutex<(Timestamp, Instant)>>,
 }
 
 impl PostgresStorage {
@@ -57,6 +60,9 @@ impl PostgresStorage {
     ) -> Result<PostgresStorage, StorageError> {
         let storage = Self::unopened(url, clock)?;
         migrations::migrate(&storage).await?;
+        // So that the time is known from the first moment on.
+        let looked = storage.snapshot("read the time").await?;
+        looked.roll_back().await?;
         Ok(storage)
     }
 
@@ -72,6 +78,7 @@ impl PostgresStorage {
             quotas: Quotas::default(),
             written: Arc::default(),
             failures: Arc::default(),
+            seen: Arc::new(Mutex::new((Timestamp(0), Instant::now()))),
         })
     }
 
@@ -109,7 +116,7 @@ impl PostgresStorage {
         written: Option<Arc<Notify>>,
     ) -> Result<Transaction, StorageError> {
         let failures = Arc::clone(&self.failures);
-        Transaction::begin(
+        let begun = Transaction::begin(
             client,
             operation,
             self.clock_now(),
@@ -117,7 +124,9 @@ impl PostgresStorage {
             written,
             failures,
         )
-        .await
+        .await?;
+        self.saw(begun.now());
+        Ok(begun)
     }
 
     /// A connection, for statements outside a transaction.
@@ -156,5 +165,17 @@ impl PostgresStorage {
 
     fn clock_now(&self) -> Option<Timestamp> {
         self.clock.as_ref().map(|clock| clock.now())
+    }
+
+    fn saw(&self, now: Timestamp) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = (now, Instant::now());
+    }
+
+    /// The database's time, as far as it is known since it was last told: workers begin transactions all the time.
+    pub(crate) fn known_time(&self) -> Timestamp {
+        self.clock_now().unwrap_or_else(|| {
+            let (then, at) = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            then.plus_ms(i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX))
+        })
     }
 }

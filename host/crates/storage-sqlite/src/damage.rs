@@ -8,7 +8,7 @@ use std::fmt;
 use greenroom_model::{Digest, EntityRef, EntityUid, TenantId, Timestamp};
 use greenroom_storage::StorageError;
 use rusqlite::types::{FromSql, Type};
-use rusqlite::{ErrorCode, Row};
+use rusqlite::{ErrorCode, Row, ffi};
 use serde::de::DeserializeOwned;
 
 /// A stored value that does not read back.
@@ -49,6 +49,8 @@ pub(crate) fn storage_error(operation: &'static str, error: rusqlite::Error) -> 
     let source = Box::new(error);
     if is_busy(&source) {
         StorageError::Busy { operation, source }
+    } else if is_full(&source) {
+        StorageError::Full { operation, source }
     } else {
         StorageError::Failed { operation, source }
     }
@@ -60,6 +62,17 @@ pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
         error.sqlite_error_code(),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
     )
+}
+
+/// Whether there is no room on the disk. SQLite says so of pages that it writes itself; that the file which processes share
+/// memory through cannot grow, or that a quota is used up, is an error of input and output to it.
+fn is_full(error: &rusqlite::Error) -> bool {
+    let extended = match error {
+        rusqlite::Error::SqliteFailure(error, _) => error.extended_code,
+        _ => return false,
+    };
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_SHMSIZE].contains(&extended)
 }
 
 /// A value of the row as it is. A wrong type or invalid UTF-8 is damage of `column`.
@@ -122,6 +135,18 @@ pub(crate) fn bytes32(
     bytes
         .try_into()
         .map_err(|bytes: Vec<u8>| damaged(column, format!("{} bytes instead of 32", bytes.len())))
+}
+
+/// A column of 16 bytes.
+pub(crate) fn bytes16(
+    row: &Row<'_>,
+    index: usize,
+    column: &'static str,
+) -> rusqlite::Result<[u8; 16]> {
+    let bytes: Vec<u8> = value(row, index, column)?;
+    bytes
+        .try_into()
+        .map_err(|bytes: Vec<u8>| damaged(column, format!("{} bytes instead of 16", bytes.len())))
 }
 
 /// A digest, stored as its 32 bytes.

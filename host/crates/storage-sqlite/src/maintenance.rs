@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use greenroom_model::Timestamp;
 use greenroom_storage::{Maintenance, StorageError, StorageFigures};
 
 use crate::damage::storage_error;
@@ -16,6 +17,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[async_trait]
 impl Maintenance for SqliteStorage {
+    /// That of the machine, which all processes of the file are on.
+    fn time(&self) -> Timestamp {
+        self.now()
+    }
+
     async fn ping(&self) -> Result<(), StorageError> {
         self.read("ping", |conn| {
             conn.prepare_cached("SELECT count(*) FROM (SELECT 1 FROM tenants LIMIT 1)")?

@@ -36,6 +36,7 @@ const MIGRATIONS: &[&[&str]] = &[
         include_str!("../migrations/0006_imports.sql"),
         include_str!("../migrations/0006_quotas.sql"),
         include_str!("../migrations/0006_tokens.sql"),
+        include_str!("../migrations/0006_clock.sql"),
     ],
 ];
 

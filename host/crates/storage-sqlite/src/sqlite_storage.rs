@@ -11,6 +11,7 @@ use greenroom_storage::{Quotas, StorageError};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock::StorageClock;
 use crate::damage::storage_error;
 use crate::readers::{self, ReadJob};
 use crate::writer::{self, WriteJob, WriteTx};
@@ -27,7 +28,7 @@ pub struct SqliteStorage {
 }
 
 struct Shared {
-    clock: Arc<dyn Clock>,
+    clock: Arc<StorageClock>,
     writes: mpsc::Sender<WriteJob>,
     reads: mpsc::Sender<ReadJob>,
     /// Never writes, so that every commit of anybody changes its `data_version`.
@@ -59,7 +60,7 @@ impl SqliteStorage {
         };
         Ok(SqliteStorage {
             shared: Arc::new(Shared {
-                clock,
+                clock: Arc::new(StorageClock::new(clock)),
                 writes: writer::start(conn).map_err(no_thread)?,
                 reads: readers::start(connections).map_err(no_thread)?,
                 watcher: Mutex::new(watcher),
@@ -286,6 +287,54 @@ pub(crate) mod tests {
                 .await;
             assert_eq!(count.unwrap(), 1);
         });
+    }
+
+    #[test]
+    fn s05_a_write_without_room_is_full_and_reads_and_later_writes_are_not() {
+        let (storage, _clock, _directory) = new_storage();
+        let insert =
+            "INSERT INTO tenant_seq (tenant_id, epoch, seq) VALUES (1, zeroblob(1000000), 0)";
+        let pages = |pages: u32| {
+            block_on(storage.on_writer("limit the pages", move |conn| {
+                let told = conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()));
+                (told, false)
+            }))
+            .unwrap();
+        };
+        // No more than there are.
+        pages(1);
+        let refused = block_on(storage.write("insert", move |tx| tx.run(insert, [])));
+        let refused = refused.unwrap_err();
+        assert!(
+            matches!(
+                refused,
+                StorageError::Full {
+                    operation: "insert",
+                    ..
+                }
+            ),
+            "{refused:?}"
+        );
+        assert!(refused.retryable());
+        block_on(storage.ping()).unwrap();
+        pages(u32::MAX);
+        block_on(storage.write("insert", move |tx| tx.run(insert, []))).unwrap();
+    }
+
+    #[test]
+    fn s05_what_cannot_grow_is_full_and_what_cannot_be_read_is_not() {
+        use rusqlite::ffi;
+        let of = |code| {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            storage_error("write", error)
+        };
+        for code in [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_SHMSIZE] {
+            assert!(matches!(of(code), StorageError::Full { .. }), "{code}");
+        }
+        assert!(matches!(
+            of(ffi::SQLITE_IOERR_READ),
+            StorageError::Failed { .. }
+        ));
     }
 
     #[test]

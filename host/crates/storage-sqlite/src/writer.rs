@@ -9,15 +9,15 @@
 
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use greenroom_model::{Clock, Timestamp};
+use greenroom_model::Timestamp;
 use greenroom_storage::Quotas;
 use rusqlite::{Connection, Params, Transaction, TransactionBehavior};
 use tokio::sync::mpsc;
 
+use crate::clock::StorageClock;
 use crate::damage::is_busy;
 use crate::statement;
 
@@ -100,10 +100,13 @@ impl Deref for WriteTx<'_> {
 /// Runs `job` in one immediate transaction; answers its result and whether the transaction was long.
 pub(crate) fn transact<T>(
     conn: &mut Connection,
-    clock: &Arc<dyn Clock>,
+    clock: &StorageClock,
     quotas: Quotas,
     job: impl FnOnce(&mut WriteTx<'_>) -> rusqlite::Result<T>,
 ) -> (rusqlite::Result<T>, bool) {
+    if let Err(error) = clock.follow(conn) {
+        return (Err(error), false);
+    }
     let mut attempt = 1;
     let tx = loop {
         // Unchecked, because the borrow checker does not see that a failed attempt leaves nothing borrowed.

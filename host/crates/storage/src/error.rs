@@ -13,6 +13,15 @@ pub enum StorageError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// There is no room for what is to be written; nothing of it is. Reads go on, and so does all once there is room.
+    #[error("storage has no room: {operation}")]
+    Full {
+        /// What was being done.
+        operation: &'static str,
+        /// The driver's error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The database refused or broke the operation.
     #[error("storage failed: {operation}")]
     Failed {
@@ -46,7 +55,7 @@ impl StorageError {
     /// Whether the same operation may succeed if tried again.
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Busy { .. } => true,
+            Self::Busy { .. } | Self::Full { .. } => true,
             Self::Failed { .. } | Self::Damaged { .. } | Self::NewerSchema { .. } => false,
         }
     }

@@ -1,6 +1,7 @@
 //! All repositories of one database, as the composition roots hand them around.
 use crate::*;
 use async_trait::async_trait;
+use greenroom_model::Timestamp;
 
 /// A database: every repository on one handle, cheap to clone as `Arc<dyn Storage>`.
 pub trait Storage:
@@ -64,6 +65,9 @@ impl<T> Storage for T where
 /// What keeps a database healthy and what its followers watch.
 #[async_trait]
 pub trait Maintenance {
+    /// The storage's time as this process knows it, without asking: what due times are counted from, so that the clock of no
+    /// machine but the storage's decides when something is done (s09).
+    fn time(&self) -> Timestamp;
     /// Answers if the database answers; for readiness.
     async fn ping(&self) -> Result<(), StorageError>;
     /// A number that changes when any process has committed, and hardly ever else. Costs microseconds; followers poll it

@@ -92,7 +92,7 @@ impl LocalFlags {
     pub(super) fn now_ms(&self) -> anyhow::Result<u64> {
         let now = match &self.now {
             Some(text) => Timestamp::parse(text).with_context(|| format!("read `--now {text}`"))?,
-            None => SystemClock.now(),
+            None => SystemClock::default().now(),
         };
         Ok(u64::try_from(now.0).unwrap_or(0))
     }

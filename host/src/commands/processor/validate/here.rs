@@ -54,7 +54,7 @@ impl Here {
         let ports = Ports {
             orchestrate: &self.stages,
             reads: &NoReads,
-            clock: &SystemClock,
+            clock: &SystemClock::default(),
         };
         let validated = validate_documents(given, &self.pipeline, None, ports);
         Ok(json!(self.runtime.block_on(validated)?))
@@ -107,7 +107,7 @@ impl ReadSource for NoReads {
             None => "",
         };
         ReadAnswer::Unavailable {
-            retry_at: SystemClock.now(),
+            retry_at: SystemClock::default().now(),
             reason: format!(
                 "`{address}` is not in this folder, and only a host reads it: validate with --host"
             ),
