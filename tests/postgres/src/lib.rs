@@ -82,7 +82,53 @@ fn directory() -> PathBuf {
         .keep()
 }
 
+/// How a server ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Sessions are ended, and what is in memory is written.
+    Orderly,
+    /// At once, as in a crash: the next start recovers.
+    Crash,
+}
+
 impl Cluster {
+    /// A cluster of its own, which may be restarted. It ends with the value.
+    pub fn alone() -> Cluster {
+        Cluster::start(&directory(), "-c listen_addresses=")
+    }
+
+    /// Ends the server, and starts it again; blocks until it answers.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn restart(&self, ending: Ending) {
+        let mode = match ending {
+            Ending::Orderly => "fast",
+            Ending::Crash => "immediate",
+        };
+        let mut restart = Command::new(programs().expect(INSTALL).join("pg_ctl"));
+        restart
+            .arg("-D")
+            .arg(self.directory.join("data"))
+            .arg("-l")
+            .arg(self.directory.join("log"))
+            .args(["-w", "-t", "60", "-m", mode, "restart"])
+            .current_dir(&self.directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        if let Some((uid, gid)) = user() {
+            restart.uid(uid).gid(gid);
+        }
+        let status = restart.status().expect("run pg_ctl");
+        assert!(status.success(), "{status}: {}", self.log());
+    }
+
+    /// The socket it listens on.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join(".s.PGSQL.5432")
+    }
+
     /// A cluster of its own that also listens on a port of the loopback, answered here, and speaks TLS there, under a
     /// certificate for `localhost`. It ends with the value.
     pub fn with_tls() -> (Cluster, u16) {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde_json::{Value, json};
 
 /// Longest time of one request.
@@ -25,9 +25,21 @@ pub struct Reply {
     pub status: u16,
     /// Body as text; empty for none.
     pub body: String,
+    /// Seconds of `Retry-After`, if it is there.
+    pub retry_after: Option<u64>,
 }
 
 impl Reply {
+    async fn of(answer: reqwest::Response) -> Result<Self, reqwest::Error> {
+        let after = answer.headers().get(RETRY_AFTER);
+        let after = after.and_then(|after| after.to_str().ok()?.parse().ok());
+        Ok(Self {
+            status: answer.status().as_u16(),
+            retry_after: after,
+            body: answer.text().await?,
+        })
+    }
+
     /// The body of a success.
     ///
     /// # Panics
@@ -235,10 +247,7 @@ impl Client {
                 request.header(*name, *value)
             });
         let reply = request.body(body).send().await.expect("an answer");
-        Reply {
-            status: reply.status().as_u16(),
-            body: reply.text().await.expect("a whole body"),
-        }
+        Reply::of(reply).await.expect("a whole body")
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
@@ -273,11 +282,7 @@ impl Client {
         if let Some((content_type, bytes)) = body {
             request = request.header(CONTENT_TYPE, content_type).body(bytes);
         }
-        let reply = request.send().await?;
-        Ok(Reply {
-            status: reply.status().as_u16(),
-            body: reply.text().await?,
-        })
+        Reply::of(request.send().await?).await
     }
 }
 

@@ -15,8 +15,11 @@ pub use client::{Client, Reply};
 pub use command::{Done, command};
 pub use host::{TestHost, TestHostBuilder, binary};
 pub use process::{
-    children_of, forget_peak, is_alive, kill_hard, memory_of, raise_descriptor_limit, stop_softly,
+    children_of, forget_peak, is_alive, kill_group, kill_hard, memory_of, raise_descriptor_limit,
+    stop_softly,
 };
 pub use sandbox::{Blow, SandboxChild};
 pub use verdicts::{CatalogUnderTest, Difference, LocationTarget, Verdict, assert_known};
 pub use waiting::{quiet, wait_until};
+
+pub use reqwest::Method;

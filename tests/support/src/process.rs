@@ -88,7 +88,7 @@ pub fn stop_softly(pid: u32) {
 }
 
 /// `kill -9` of a process and of all it started. `pid` leads a group of its own.
-pub(crate) fn kill_group(pid: u32) {
+pub fn kill_group(pid: u32) {
     if let Some(pid) = pid_of(pid) {
         let _ = kill_process_group(pid, Signal::KILL);
     }

@@ -135,6 +135,14 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "greenroom-torture",
+        &[
+            "greenroom-test-artifacts",
+            "greenroom-test-postgres",
+            "greenroom-test-support",
+        ],
+    ),
+    (
         "greenroom-integration-tests",
         &[
             "greenroom",
@@ -157,11 +165,18 @@ pub(crate) const OWNERS: &[(&str, &[&str])] = &[
     ("libc", &["greenroom-lockdown"]),
     // One place says how worker and sandbox child speak.
     ("rmp-serde", &["greenroom-sandbox-child"]),
-    // No driver above the backend that speaks it.
-    ("rusqlite", &["greenroom-storage-sqlite"]),
+    // No driver above the backend that speaks it. What nothing may be lost of is asked for past the backends.
+    (
+        "rusqlite",
+        &["greenroom-storage-sqlite", "greenroom-torture"],
+    ),
     (
         "tokio-postgres",
-        &["greenroom-storage-postgres", "greenroom-test-postgres"],
+        &[
+            "greenroom-storage-postgres",
+            "greenroom-test-postgres",
+            "greenroom-torture",
+        ],
     ),
     ("deadpool-postgres", &["greenroom-storage-postgres"]),
     ("tokio-postgres-rustls", &["greenroom-storage-postgres"]),

@@ -64,12 +64,16 @@ pub(crate) const CONFINED: &[Confined] = &[
     ),
     only(
         "rusqlite::",
-        &["host/crates/storage-sqlite/"],
+        &["host/crates/storage-sqlite/", "tests/torture/"],
         "the SQL driver stays in its backend",
     ),
     only(
         "tokio_postgres::",
-        &["host/crates/storage-postgres/", "tests/postgres/"],
+        &[
+            "host/crates/storage-postgres/",
+            "tests/postgres/",
+            "tests/torture/",
+        ],
         "the SQL driver stays in its backend",
     ),
     only(

@@ -374,6 +374,21 @@ pub(crate) fn emit_chain() {
 }
 
 #[test]
+pub(crate) fn emit_children() {
+    let program = Program::load(EMIT_CHILDREN_COMPONENT);
+    let of = |children: &str| {
+        let called = program.call(&request().annotated("example.com/children", children));
+        program.processed(called).emissions
+    };
+    assert!(of("0").is_empty());
+    let emissions = of("2");
+    let [_, Emission::Entity { value, .. }] = emissions.as_slice() else {
+        panic!("{emissions:?}");
+    };
+    assert_eq!(value["metadata"]["name"], "web.1");
+}
+
+#[test]
 pub(crate) fn emit_relations() {
     let program = Program::load(EMIT_RELATIONS_COMPONENT);
     let emissions = program.processed(program.call(&request())).emissions;

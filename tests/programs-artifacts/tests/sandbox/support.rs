@@ -60,6 +60,17 @@ impl RequestBuilder {
         self
     }
 
+    pub(crate) fn annotated(mut self, annotation: &str, value: &str) -> Self {
+        let with = format!("\"annotations\":{{\"{annotation}\":\"{value}\"");
+        let text = self
+            .request
+            .entity
+            .text()
+            .replace("\"annotations\":{", &with);
+        self.request.entity = GivenEntity::parse(text).unwrap();
+        self
+    }
+
     pub(crate) fn cache(mut self, cache: &str) -> Self {
         self.request.cache = Some(cache.to_owned());
         self
