@@ -29,8 +29,9 @@ use super::token;
 /// How long a token or name is believed without asking storage.
 const BELIEVED: Duration = Duration::from_secs(5);
 /// How long one is believed while storage does not answer, by requests that only read: what an index has can go on being read
-/// (s06). Nothing can be revoked through a storage that is away; once it answers, it is asked.
-const BELIEVED_ALONE: Duration = Duration::from_secs(300);
+/// (s06). Nothing can be revoked through a storage that is away; once it answers, it is asked. No longer than that, because an API
+/// that alone is cut off hears of no revocation (i06).
+const BELIEVED_ALONE: Duration = Duration::from_secs(90);
 /// How long storage is waited for where that is so.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Most entries of each cache; beyond it the cache starts over.
@@ -126,15 +127,15 @@ impl Directory {
 
     /// How many tokens and tenants are remembered, and about how many bytes they hold.
     pub(crate) fn held(&self) -> (usize, usize) {
-        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_token = |(id, (token, _)): (&String, &(Token, Instant))| {
-            id.len() + token.name.len() + token.id.len() + size_of_val(token)
+        let tokens = locked(&self.tokens);
+        let of_token = |(id, known): (&String, &Known<Token>)| {
+            id.len() + known.value.name.len() + known.value.id.len() + size_of_val(known)
         };
         let token_bytes: usize = tokens.iter().map(of_token).sum();
         let count = tokens.len();
         drop(tokens);
-        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_tenant = |name: &TenantName| name.as_str().len() + size_of::<(TenantId, Instant)>();
+        let tenants = locked(&self.tenants);
+        let of_tenant = |name: &TenantName| name.as_str().len() + size_of::<Known<TenantId>>();
         let tenant_bytes: usize = tenants.keys().map(of_tenant).sum();
         (count + tenants.len(), token_bytes + tenant_bytes)
     }

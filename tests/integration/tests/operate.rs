@@ -359,7 +359,8 @@ async fn i15_the_operator_token_is_made_new_for_its_owner_and_never_printed() {
 #[test]
 fn i15_a_start_is_refused_where_the_operator_token_is_not_its_own() {
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
-    let plant: [(&str, &dyn Fn(&Path)); 5] = [
+    type Plant<'a> = &'a dyn Fn(&Path);
+    let plant: [(&str, Plant<'_>); 5] = [
         ("is not a plain file: move it away", &|data| {
             symlink("../theirs", data.join("operator-token")).expect("plant a link");
         }),

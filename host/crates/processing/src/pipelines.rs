@@ -160,7 +160,7 @@ impl Pipelines {
         // After the pipeline, whose version a change of the quota raises: at worst it is read anew once more.
         let quota = self.storage.quotas(tenant).await?.call_limits;
         let version = (stored.version, version.1);
-        let pipeline = self.assemble(owner, config, stored, &quota, version)?;
+        let pipeline = self.assemble(&owner, config, stored, &quota, version)?;
         let pipeline = Arc::new(pipeline);
         self.cached
             .lock()
@@ -215,7 +215,7 @@ impl Pipelines {
         let config = config_of(&settings.json)?;
         let version = (MADE.fetch_sub(1, Ordering::Relaxed), settings.version);
         let quota = self.storage.quotas(tenant).await?.call_limits;
-        let pipeline = self.assemble(owner, config, stored, &quota, version)?;
+        let pipeline = self.assemble(&owner, config, stored, &quota, version)?;
         Ok(Some(Arc::new(pipeline)))
     }
 
@@ -246,7 +246,7 @@ impl Pipelines {
 
     fn assemble(
         &self,
-        owner: Tenant,
+        owner: &Tenant,
         config: TenantConfig,
         stored: StoredPipeline,
         quota: &CallLimits,

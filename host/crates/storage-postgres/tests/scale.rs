@@ -3,6 +3,7 @@
 //!
 //! What ran is judged, not what the planner says it would run: Postgres counts the looks through each table. The same
 //! statements are planned one by one, all there are, in `plans`.
+#![expect(clippy::unwrap_used, reason = "a test: an error is a failure")]
 
 #[path = "support/database.rs"]
 mod database;

@@ -132,6 +132,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "greenroom-storage",
             "greenroom-storage-sqlite",
             "greenroom-test-artifacts",
+            "greenroom-test-support",
         ],
     ),
     (
