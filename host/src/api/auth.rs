@@ -125,7 +125,7 @@ impl Directory {
         locked(&self.tenants).clear();
     }
 
-    /// How many tokens and tenants are remembered, and about how many bytes they hold.
+    /// How many tokens, ids of no token and tenants are remembered, and about how many bytes they hold.
     pub(crate) fn held(&self) -> (usize, usize) {
         let tokens = locked(&self.tokens);
         let of_token = |(id, known): (&String, &Known<Token>)| {
@@ -134,10 +134,18 @@ impl Directory {
         let token_bytes: usize = tokens.iter().map(of_token).sum();
         let count = tokens.len();
         drop(tokens);
+        let unknown = locked(&self.unknown);
+        let of_unknown = |id: &String| id.len() + size_of::<Known<()>>();
+        let unknown_bytes: usize = unknown.keys().map(of_unknown).sum();
+        let count = count + unknown.len();
+        drop(unknown);
         let tenants = locked(&self.tenants);
         let of_tenant = |name: &TenantName| name.as_str().len() + size_of::<Known<TenantId>>();
         let tenant_bytes: usize = tenants.keys().map(of_tenant).sum();
-        (count + tenants.len(), token_bytes + tenant_bytes)
+        (
+            count + tenants.len(),
+            token_bytes + unknown_bytes + tenant_bytes,
+        )
     }
 
     /// Drops what is no longer believed; called on a schedule.

@@ -104,10 +104,16 @@ async fn a_worker_alone_says_that_it_claims_and_shows_what_it_counts() {
     .await;
     assert!(status.success(), "{status} after {:?}", asked.elapsed());
 
-    // Nobody asks the API anything with a token any more: what it remembers of tokens goes all the same.
-    wait_until("the token is forgotten", BOUND, async || {
-        let bytes = host.metric("greenroom_cache_bytes{cache=\"tokens\"}").await;
-        (bytes == 0).then_some(())
+    // What the API remembers of a token that there is not goes, although nobody asks for it again.
+    let held = async || host.metric("greenroom_cache_bytes{cache=\"tokens\"}").await;
+    let before = held().await;
+    let stranger = host
+        .client()
+        .with_token(Some(&format!("gr_12345678_{}", "0".repeat(64))));
+    assert_eq!(stranger.get("/tenants/default/usage").await.status, 401);
+    assert!(held().await > before);
+    wait_until("the stranger is forgotten", BOUND, async || {
+        (held().await <= before).then_some(())
     })
     .await;
 }

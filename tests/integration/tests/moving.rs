@@ -256,8 +256,12 @@ async fn what_is_no_whole_export_is_refused_and_changes_nothing() {
             "is not the first line of an export",
         ),
         (
-            lines.spoilt(|lines| drop(lines.remove(state))),
+            lines.spoilt(|lines| drop(lines.remove(served))),
             "lines before it, but there are",
+        ),
+        (
+            lines.spoilt(|lines| drop(lines.remove(state))),
+            "is of an entity that is not in the file",
         ),
         (
             lines.spoilt(|lines| lines[0]["greenroom"]["format"] = json!(2)),

@@ -254,11 +254,22 @@ impl Cluster {
 /// # Panics
 /// If Postgres is not installed.
 pub fn program(name: &str) -> PathBuf {
-    programs().expect(INSTALL).join(name)
+    let mut paths = folders().into_iter().map(|folder| folder.join(name));
+    paths.find(|path| path.is_file()).expect(INSTALL)
 }
 
-/// Where `initdb` and `postgres` are: on the path, or where distributions put them.
+/// Where `initdb` and `postgres` are.
 fn programs() -> Option<PathBuf> {
+    let has = |folder: &Path| {
+        ["initdb", "pg_ctl"]
+            .iter()
+            .all(|name| folder.join(name).is_file())
+    };
+    folders().into_iter().find(|folder| has(folder))
+}
+
+/// Where programs may be: on the path, or where distributions put them.
+fn folders() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let packaged = std::fs::read_dir("/usr/lib/postgresql")
@@ -268,12 +279,7 @@ fn programs() -> Option<PathBuf> {
     let mut packaged: Vec<_> = packaged.map(|version| version.path().join("bin")).collect();
     packaged.sort();
     folders.extend(packaged.into_iter().rev());
-    let has = |folder: &Path| {
-        ["initdb", "pg_ctl"]
-            .iter()
-            .all(|name| folder.join(name).is_file())
-    };
-    folders.into_iter().find(|folder| has(folder))
+    folders
 }
 
 /// Whom it runs as, if we are root.
