@@ -57,6 +57,7 @@ const MEANT: &[&str] = &[
     "SCAN stitch_queue USING COVERING INDEX",
     // Open canaries are few.
     "SCAN activations USING INDEX activations_canary",
+    "SCAN a USING INDEX activations_canary",
     // Tenants that are being queued as a whole, for a gauge.
     "SCAN l",
 ];
