@@ -238,6 +238,7 @@ async fn what_is_no_whole_export_is_refused_and_changes_nothing() {
     let state = lines.place("refresh_state");
     let revision = lines.place("processor_revisions");
     let piece = lines.place("component");
+    let (pipeline, processor) = (lines.place("pipelines"), lines.place("processors"));
     let served = lines.place("final_entities");
     let last = lines.0.len() - 1;
     let half = String::from_utf8_lossy(&text.as_bytes()[..text.len() / 2]).into_owned();
@@ -280,7 +281,7 @@ async fn what_is_no_whole_export_is_refused_and_changes_nothing() {
             "is there twice",
         ),
         (
-            lines.spoilt(|lines| lines.swap(revision, served)),
+            lines.spoilt(|lines| lines.swap(pipeline, processor)),
             "is of a table that comes earlier",
         ),
         (

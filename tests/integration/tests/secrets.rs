@@ -198,6 +198,7 @@ async fn everything(host: &TestHost, client: &Client, token: &str, worker: u32) 
         "/tenants/default/processing",
         "/tenants/default/processing/component/default/c1",
         "/tenants/default/api/catalog/entities",
+        "/tenants/default/api/catalog/entities/unprocessed/failed",
         "/tenants/default/api/catalog/locations",
         "/tenants/default/api/catalog/.backstage/scheduler/v1/tasks",
         "/tenants/default/processors",
