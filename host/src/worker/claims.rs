@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use greenroom_model::{Clock, TenantId};
 use greenroom_processing::{Orchestrate, Pipelines, ProcessingError, TenantPipeline, process};
-use greenroom_storage::{Claimed, RunCalls, RunRecord, RunResult, Storage, StorageError, WorkerId};
+use greenroom_storage::{
+    Claimed, RunCalls, RunRecord, RunResult, Slots, Storage, StorageError, WorkerId,
+};
 use std::collections::HashMap;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -23,8 +25,8 @@ use crate::supervisor::{Pulse, Wakes};
 
 /// Runs in flight; guests run on few of them at once, the others wait for reads or their turn.
 const IN_FLIGHT: usize = 64;
-/// Kept free for lane *on request*, so that a backlog never delays a registration.
-const KEPT_FOR_REQUESTS: usize = 8;
+/// Kept free for lane *on request* and for tenants that hold nothing, so that no backlog delays a registration.
+const KEPT: usize = 8;
 /// Wait before a run that failed through us is tried again, in milliseconds; doubles with each attempt.
 const OUR_FAULT_MS: i64 = 10_000;
 
@@ -112,17 +114,15 @@ impl ClaimLoop {
     }
 
     pub(super) async fn claim(&self, free: usize) -> Result<Vec<Claimed>, StorageError> {
-        let only_requests = free <= KEPT_FOR_REQUESTS;
-        let limit = if only_requests {
-            free
-        } else {
-            free - KEPT_FOR_REQUESTS
+        let (slots, limit) = match free.checked_sub(KEPT) {
+            None | Some(0) => (Slots::Kept, free),
+            Some(more) => (Slots::Any, more),
         };
         if limit == 0 {
             return Ok(Vec::new());
         }
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        self.storage.claim(&self.worker, limit, only_requests).await
+        self.storage.claim(&self.worker, limit, slots).await
     }
 
     /// Each claimed item with its tenant's pipeline, looked up once a batch. Items of a tenant whose pipeline cannot be

@@ -27,6 +27,7 @@ mod syscalls;
 
 pub use error::LockdownError;
 pub use layers::Layers;
+pub use resources::give_way;
 
 /// What the process is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,6 +23,10 @@ use crate::thread_queue::{Queued, ThreadQueue};
 /// Stack of a guest thread: 2 MiB for a call, and as much for reading deeply nested bodies in a build without optimisation.
 const STACK_BYTES: usize = 4 << 20;
 
+/// The thread that the queue keeps, which has work rarely and then at once. The others are lower in priority than it, than
+/// the worker and than the API, so that guests that burn all of their fuel cost nobody else more than what cores are left.
+const KEPT: usize = 0;
+
 /// A pipeline the worker has told.
 #[derive(Debug)]
 pub(crate) struct Told {
@@ -90,6 +94,9 @@ impl Guests {
                 .name(format!("guest-{thread}"))
                 .stack_size(STACK_BYTES)
                 .spawn(move || {
+                    if thread != KEPT {
+                        greenroom_lockdown::give_way();
+                    }
                     started.wait();
                     work(&shared, thread);
                 })?;
@@ -108,12 +115,12 @@ impl Guests {
     }
 }
 
-/// Takes turns. The first thread is the one that is kept: see the queue.
+/// Takes turns.
 ///
 /// The answer of a turn is written when there is no next one, or before that one makes a call: answers that follow each
 /// other closely leave together, and none waits for a guest.
 fn work(shared: &Shared, thread: usize) -> ! {
-    let kept = thread == 0;
+    let kept = thread == KEPT;
     loop {
         let next = shared.queue.try_pop(kept);
         let (tenant, turn) = next.unwrap_or_else(|| {

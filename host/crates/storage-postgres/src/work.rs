@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use greenroom_model::{EntityRef, TenantId, Timestamp};
 use greenroom_storage::{
-    Claim, Claimed, Lane, Recorded, RunRecord, StorageError, WorkQueue, WorkerId,
+    Claim, Claimed, Lane, Recorded, RunRecord, Slots, StorageError, WorkQueue, WorkerId,
 };
 
 use crate::damage::{optional_timestamp, unsigned};
@@ -47,9 +47,9 @@ impl WorkQueue for PostgresStorage {
         &self,
         worker: &WorkerId,
         limit: u32,
-        on_request_only: bool,
+        slots: Slots,
     ) -> Result<Vec<Claimed>, StorageError> {
-        claim::claim(self, worker, limit as usize, on_request_only).await
+        claim::claim(self, worker, limit as usize, slots).await
     }
 
     async fn release(&self, claims: &[Claim]) -> Result<(), StorageError> {

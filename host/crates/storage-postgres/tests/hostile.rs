@@ -19,7 +19,7 @@ use greenroom_storage::{
     AuditEntry, AuditLog as _, Blob, BlobKind, BlobRepository as _, HealingRepository as _,
     Maintenance as _, Mutation, MutationId, MutationKind, MutationLine, MutationRepository as _,
     NewTenant, NewToken, OrphanQueue as _, ProcessorRepository as _, ProvidedEntity, Reach, Scope,
-    StorageError, TenantRepository as _, TokenRepository as _, WorkQueue as _,
+    Slots, StorageError, TenantRepository as _, TokenRepository as _, WorkQueue as _,
 };
 use greenroom_storage_postgres::PostgresStorage;
 
@@ -141,7 +141,7 @@ async fn provide(storage: &PostgresStorage, tenant: TenantId, source: &str) {
 /// Processes and stitches until told to stop.
 async fn work(storage: &PostgresStorage, name: &str, stop: &AtomicBool) {
     while !stop.load(Ordering::SeqCst) {
-        let claimed = storage.claim(&worker(name), 20, false).await.unwrap();
+        let claimed = storage.claim(&worker(name), 20, Slots::Any).await.unwrap();
         for item in claimed {
             // Where it went meanwhile, this is a lost claim.
             succeed(storage, &item, success(&item, Vec::new())).await;

@@ -16,7 +16,7 @@ use greenroom_storage::conformance::queue::{
 };
 use greenroom_storage::{
     ChangeLog as _, Claimed, EntityRepository as _, MutationRepository as _, OrphanQueue as _,
-    ProcessingFilter, ProcessingRepository as _, Recorded, RefreshScope, RunResult,
+    ProcessingFilter, ProcessingRepository as _, Recorded, RefreshScope, RunResult, Slots,
     TenantRepository as _, WorkQueue as _, Workers as _,
 };
 use greenroom_storage_postgres::PostgresStorage;
@@ -196,7 +196,7 @@ fn work(database: &Database) -> Vec<Duration> {
         let mut took = Vec::with_capacity(CLAIMS);
         for _ in 0..CLAIMS {
             let began = Instant::now();
-            let claimed = storage.claim(&worker, 32, false).await.unwrap();
+            let claimed = storage.claim(&worker, 32, Slots::Any).await.unwrap();
             took.push(began.elapsed());
             assert_eq!(claimed.len(), 32);
             end(&storage, &claimed).await;

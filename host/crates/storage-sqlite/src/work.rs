@@ -16,7 +16,7 @@ mod take;
 use async_trait::async_trait;
 use greenroom_model::{EntityRef, TenantId, Timestamp};
 use greenroom_storage::{
-    Claim, Claimed, Lane, Recorded, RunRecord, StorageError, WorkQueue, WorkerId,
+    Claim, Claimed, Lane, Recorded, RunRecord, Slots, StorageError, WorkQueue, WorkerId,
 };
 
 use crate::SqliteStorage;
@@ -37,20 +37,20 @@ impl WorkQueue for SqliteStorage {
         &self,
         worker: &WorkerId,
         limit: u32,
-        on_request_only: bool,
+        slots: Slots,
     ) -> Result<Vec<Claimed>, StorageError> {
         const OPERATION: &str = "claim work";
         let now = self.now();
         // A look on a reader first: an idle worker takes no write lock.
         let any = self
-            .read(OPERATION, move |conn| lanes::any_ready(conn, now))
+            .read(OPERATION, move |conn| lanes::any_ready(conn, now, slots))
             .await?;
         if !any || limit == 0 {
             return Ok(Vec::new());
         }
         let worker = worker.clone();
         self.write(OPERATION, move |tx| {
-            claim::claim(tx, &worker, limit as usize, on_request_only)
+            claim::claim(tx, &worker, limit as usize, slots)
         })
         .await
     }

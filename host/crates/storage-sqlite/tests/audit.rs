@@ -19,7 +19,7 @@ use greenroom_processing::{
 };
 use greenroom_storage::conformance::{TestClock, tenant};
 use greenroom_storage::{
-    Lane, Mutation, MutationKind, NewLocation, ProvidedEntity, Storage, WorkerId,
+    Lane, Mutation, MutationKind, NewLocation, ProvidedEntity, Slots, Storage, WorkerId,
 };
 use greenroom_storage_sqlite::SqliteStorage;
 use rusqlite::Connection;
@@ -171,7 +171,7 @@ impl Catalog {
         let before = self.emits.calls.load(Ordering::SeqCst);
         let worker = WorkerId("w".into());
         loop {
-            let claimed = self.storage.claim(&worker, 100, false).await.unwrap();
+            let claimed = self.storage.claim(&worker, 100, Slots::Any).await.unwrap();
             let mut idle = claimed.is_empty();
             for item in claimed {
                 let pipeline = self.pipelines.of(self.tenant).await.unwrap();

@@ -88,6 +88,6 @@ pub use tenants::{NewTenant, Tenant, TenantRepository, TenantSettings};
 pub use tokens::{NewToken, Scope, Token, TokenRepository};
 pub use work::{
     CallsMade, Child, Claim, Claimed, Failure, Lane, ON_REQUEST_CREDIT, ON_REQUEST_HELD, Recorded,
-    RunCalls, RunRecord, RunResult, Success, TracedRead, WORKER_LEASE_MS, WorkQueue, WorkerId,
-    Workers,
+    RunCalls, RunRecord, RunResult, Slots, Success, TracedRead, WORKER_LEASE_MS, WorkQueue,
+    WorkerId, Workers,
 };

@@ -204,16 +204,32 @@ pub enum Recorded {
     LostClaim,
 }
 
+/// Which of a worker's slots a claim fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slots {
+    /// Those that anything may take.
+    Any,
+    /// The last ones, kept for lane *on request* and for tenants that hold nothing (DESIGN §2), each of which takes one.
+    Kept,
+}
+
+impl Slots {
+    /// Whether they are for routine work of a tenant that holds so many items.
+    pub fn are_for(self, held: u64) -> bool {
+        self == Slots::Any || held == 0
+    }
+}
+
 /// Claiming and recording; works across tenants.
 #[async_trait]
 pub trait WorkQueue {
     /// Claims up to `limit` due items: lane *on request* of all tenants first, then tenants by lowest pass, then each
-    /// tenant's oldest due items. With `on_request_only` no other lane is looked at.
+    /// tenant's oldest due items.
     async fn claim(
         &self,
         worker: &WorkerId,
         limit: u32,
-        on_request_only: bool,
+        slots: Slots,
     ) -> Result<Vec<Claimed>, StorageError>;
     /// Gives items back unchanged, due now.
     async fn release(&self, claims: &[Claim]) -> Result<(), StorageError>;

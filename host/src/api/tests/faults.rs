@@ -1,7 +1,7 @@
 //! Faults over HTTP: who may read what, and the request as a file.
 
 use greenroom_model::{Digest, EntityRef, ProcessorName, Stage, Timestamp};
-use greenroom_storage::{FaultRecord, RunCalls, RunRecord, RunResult, Scope, WorkerId};
+use greenroom_storage::{FaultRecord, RunCalls, RunRecord, RunResult, Scope, Slots, WorkerId};
 use serde_json::json;
 
 use super::host::Host;
@@ -35,7 +35,7 @@ async fn record(host: &Host, faults: Vec<FaultRecord>) {
     host.storage.renew_lease(&worker).await.unwrap();
     let claimed = host
         .storage
-        .claim(&worker, 1, false)
+        .claim(&worker, 1, Slots::Any)
         .await
         .unwrap()
         .remove(0);

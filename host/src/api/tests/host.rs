@@ -11,7 +11,7 @@ use axum::body::Body;
 use greenroom_model::{Clock, Diagnostic, Digest, ProcessorName, TenantId, TenantName, Timestamp};
 use greenroom_storage::{
     Claimed, Failure, FinalEntity, NewTenant, NewToken, RevisionState, RunCalls, RunRecord,
-    RunResult, Scope, StitchInput, Stitched, Storage, Success, WorkerId,
+    RunResult, Scope, Slots, StitchInput, Stitched, Storage, Success, WorkerId,
 };
 use greenroom_storage_sqlite::SqliteStorage;
 use http::{Request, Response};
@@ -320,7 +320,7 @@ impl Host {
         let worker = WorkerId("test".into());
         self.storage.renew_lease(&worker).await.unwrap();
         loop {
-            let claimed = self.storage.claim(&worker, 100, false).await.unwrap();
+            let claimed = self.storage.claim(&worker, 100, Slots::Any).await.unwrap();
             if claimed.is_empty() {
                 break;
             }
@@ -340,7 +340,7 @@ impl Host {
     pub(super) async fn fail(&self, entity_ref: &str, message: &str) {
         let worker = WorkerId("test".into());
         self.storage.renew_lease(&worker).await.unwrap();
-        for claimed in self.storage.claim(&worker, 100, false).await.unwrap() {
+        for claimed in self.storage.claim(&worker, 100, Slots::Any).await.unwrap() {
             if claimed.entity_ref.as_str() != entity_ref {
                 continue;
             }

@@ -3,7 +3,7 @@
 use std::task::Poll;
 
 use axum::body::Body;
-use greenroom_storage::WorkerId;
+use greenroom_storage::{Slots, WorkerId};
 use http::Request;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -407,7 +407,11 @@ async fn h22_refreshes_are_one_piece_of_work_and_spellings_are_locations() {
     }
     let worker = WorkerId("w".into());
     host.storage.renew_lease(&worker).await.unwrap();
-    let claimed = host.storage.claim(&worker, 1_000, false).await.unwrap();
+    let claimed = host
+        .storage
+        .claim(&worker, 1_000, Slots::Any)
+        .await
+        .unwrap();
     let claimed: Vec<&str> = claimed.iter().map(|one| one.entity_ref.as_str()).collect();
     assert_eq!(claimed, [refs[0].as_str().unwrap()]);
 }

@@ -4,7 +4,7 @@
 use axum::body::Body;
 use greenroom_model::{Digest, EntityRef, ProcessorName, Stage, Timestamp};
 use greenroom_storage::{
-    FaultRecord, NewRun, RunCalls, RunId, RunKind, RunRecord, RunResult, Scope, WorkerId,
+    FaultRecord, NewRun, RunCalls, RunId, RunKind, RunRecord, RunResult, Scope, Slots, WorkerId,
 };
 use http::Request;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ async fn furnish(host: &Host) -> Theirs {
     assert_eq!(host.send(request).await.status, 200);
     let worker = WorkerId("w".into());
     host.storage.renew_lease(&worker).await.unwrap();
-    let mut claimed = host.storage.claim(&worker, 1, false).await.unwrap();
+    let mut claimed = host.storage.claim(&worker, 1, Slots::Any).await.unwrap();
     let fault = FaultRecord {
         id: FAULT.into(),
         at: Timestamp(1_800_000_000_000),

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use greenroom_storage::{RunCalls, RunRecord, RunResult, WorkerId};
+use greenroom_storage::{RunCalls, RunRecord, RunResult, Slots, WorkerId};
 use serde_json::json;
 
 use super::host::Host;
@@ -14,7 +14,7 @@ const REFRESH: &str = "/tenants/a/processing/component/default/x/refresh?wait=20
 async fn claim(host: &Host) -> greenroom_storage::Claimed {
     let worker = WorkerId("w".into());
     host.storage.renew_lease(&worker).await.unwrap();
-    let mut claimed = host.storage.claim(&worker, 10, false).await.unwrap();
+    let mut claimed = host.storage.claim(&worker, 10, Slots::Any).await.unwrap();
     assert_eq!(claimed.len(), 1);
     claimed.remove(0)
 }

@@ -4,8 +4,8 @@ use greenroom_model::{Diagnostic, Digest, EntityRef, ProcessorName, Relation, St
 use greenroom_storage::conformance::queue::{provide, provided, worker};
 use greenroom_storage::conformance::tenant;
 use greenroom_storage::{
-    Child, Claimed, Failure, Lane, ReadKey, RunCalls, RunRecord, RunResult, Success, TracedRead,
-    WorkQueue as _,
+    Child, Claimed, Failure, Lane, ReadKey, RunCalls, RunRecord, RunResult, Slots, Success,
+    TracedRead, WorkQueue as _,
 };
 
 use crate::PostgresStorage;
@@ -77,7 +77,7 @@ async fn step(
     result: impl Fn(&Claimed) -> RunResult,
 ) -> (usize, usize) {
     STATEMENTS.set(0);
-    let claimed = storage.claim(&worker("w"), 200, false).await.unwrap();
+    let claimed = storage.claim(&worker("w"), 200, Slots::Any).await.unwrap();
     let claiming = STATEMENTS.replace(0);
     assert_eq!(claimed.len(), runs);
     let records = claimed.iter().map(|item| record(item, result(item)));

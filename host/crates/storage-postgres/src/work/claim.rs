@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 
 use greenroom_model::TenantId;
-use greenroom_storage::{Claimed, Lane, StorageError, WORKER_LEASE_MS, WorkerId};
+use greenroom_storage::{Claimed, Lane, Slots, StorageError, WORKER_LEASE_MS, WorkerId};
 
 use crate::damage::value;
 use crate::postgres_storage::PostgresStorage;
@@ -37,7 +37,7 @@ pub(super) async fn claim(
     storage: &PostgresStorage,
     worker: &WorkerId,
     limit: usize,
-    on_request_only: bool,
+    slots: Slots,
 ) -> Result<Vec<Claimed>, StorageError> {
     let mut claimed: Vec<Claimed> = Vec::new();
     let mut wait = false;
@@ -46,7 +46,7 @@ pub(super) async fn claim(
         if left == 0 {
             break;
         }
-        let Some(look) = look(storage, worker, left, on_request_only, wait).await? else {
+        let Some(look) = look(storage, worker, left, slots, wait).await? else {
             break;
         };
         claimed.extend(look.claimed);
@@ -66,19 +66,19 @@ async fn look(
     storage: &PostgresStorage,
     worker: &WorkerId,
     limit: usize,
-    on_request_only: bool,
+    slots: Slots,
     wait: bool,
 ) -> Result<Option<Look>, StorageError> {
     let tx = storage.begin("claim work").await?;
-    if !any_ready(&tx, on_request_only).await? {
+    if !any_ready(&tx, slots).await? {
         tx.roll_back().await?;
         return Ok(None);
     }
     if wait {
-        wait_for_one(&tx, on_request_only).await?;
+        wait_for_one(&tx, slots).await?;
     }
     promote(&tx).await?;
-    let lanes = pick::lock_lanes(&tx, on_request_only).await?;
+    let lanes = pick::lock_lanes(&tx, slots).await?;
     if lanes.is_empty() {
         tx.commit().await?;
         return Ok(Some(Look {
@@ -89,14 +89,14 @@ async fn look(
         }));
     }
     let mut turn = pick::Turn::begin(&tx, lanes, limit).await?;
-    turn.decide(on_request_only);
+    turn.decide(slots);
     let claimed = take::take(&tx, worker, &turn).await?;
     let mut taken: HashMap<(TenantId, Lane), u64> = HashMap::new();
     for item in &claimed {
         *taken.entry((item.claim.tenant, item.lane)).or_default() += 1;
     }
     turn.taken(&taken);
-    let unexpanded = take::settle(&tx, &turn, on_request_only).await?;
+    let unexpanded = take::settle(&tx, &turn).await?;
     if !claimed.is_empty() {
         // No claim without a lease: else nothing would ever free its items.
         tx.run(
@@ -116,15 +116,22 @@ async fn look(
 }
 
 /// Whether there is anything to look for.
-async fn any_ready(tx: &Transaction, on_request_only: bool) -> Result<bool, StorageError> {
-    let sql = if on_request_only {
-        "SELECT EXISTS (SELECT 1 FROM tenant_lanes WHERE ready AND lane = 0)
-             OR EXISTS (SELECT 1 FROM tenant_lanes WHERE NOT ready AND ready_at <= $1 AND lane = 0)"
-    } else {
-        // In the order of the indexes, or the planner reads the table to find one of many.
-        "SELECT (SELECT pass FROM tenant_lanes WHERE ready ORDER BY pass LIMIT 1) IS NOT NULL
-             OR (SELECT ready_at FROM tenant_lanes WHERE NOT ready AND ready_at <= $1
-                 ORDER BY ready_at LIMIT 1) IS NOT NULL"
+async fn any_ready(tx: &Transaction, slots: Slots) -> Result<bool, StorageError> {
+    // In the order of the indexes, or the planner reads the table to find one of many.
+    let sql = match slots {
+        Slots::Any => {
+            "SELECT (SELECT pass FROM tenant_lanes WHERE ready ORDER BY pass LIMIT 1) IS NOT NULL
+                 OR (SELECT ready_at FROM tenant_lanes WHERE NOT ready AND ready_at <= $1
+                     ORDER BY ready_at LIMIT 1) IS NOT NULL"
+        }
+        Slots::Kept => {
+            "SELECT (SELECT pass FROM tenant_lanes WHERE ready AND lane = 0 ORDER BY pass LIMIT 1) IS NOT NULL
+                 OR (SELECT ready_at FROM tenant_lanes WHERE NOT ready AND ready_at <= $1
+                     ORDER BY ready_at LIMIT 1) IS NOT NULL
+                 OR (SELECT pass FROM tenant_lanes l WHERE ready AND NOT EXISTS
+                         (SELECT 1 FROM tenant_lanes o WHERE o.tenant_id = l.tenant_id AND o.held > 0)
+                     ORDER BY pass LIMIT 1) IS NOT NULL"
+        }
     };
     let any = tx
         .one(sql, &[&tx.now_ms()], |row| {
@@ -135,11 +142,14 @@ async fn any_ready(tx: &Transaction, on_request_only: bool) -> Result<bool, Stor
 }
 
 /// Waits until a lane is free, and takes it. Nothing is locked yet.
-async fn wait_for_one(tx: &Transaction, on_request_only: bool) -> Result<(), StorageError> {
-    let sql = if on_request_only {
-        "SELECT 1 FROM tenant_lanes WHERE ready AND lane = 0 ORDER BY pass LIMIT 1 FOR UPDATE"
-    } else {
-        "SELECT 1 FROM tenant_lanes WHERE ready ORDER BY pass LIMIT 1 FOR UPDATE"
+async fn wait_for_one(tx: &Transaction, slots: Slots) -> Result<(), StorageError> {
+    let sql = match slots {
+        Slots::Any => "SELECT 1 FROM tenant_lanes WHERE ready ORDER BY pass LIMIT 1 FOR UPDATE",
+        Slots::Kept => {
+            "SELECT 1 FROM tenant_lanes l WHERE ready AND (lane = 0 OR NOT EXISTS
+                 (SELECT 1 FROM tenant_lanes o WHERE o.tenant_id = l.tenant_id AND o.held > 0))
+             ORDER BY pass LIMIT 1 FOR UPDATE"
+        }
     };
     tx.rows(sql, &[]).await?;
     Ok(())

@@ -5,11 +5,13 @@
 //! takes its turn like *changed*; then what is left of *on request*. While another tenant has due work, a
 //! tenant holds at most half of all that is held, this claim included: with claims of as many items as threads are free,
 //! that is half of the threads. Every step either takes items or leaves its lane for this claim, so the loop ends.
+//!
+//! A claim for kept slots passes by, in the second of these, tenants that hold something.
 
 use std::collections::HashMap;
 
 use greenroom_model::TenantId;
-use greenroom_storage::{Lane, ON_REQUEST_CREDIT, ON_REQUEST_HELD, Quotas, StorageError};
+use greenroom_storage::{Lane, ON_REQUEST_CREDIT, ON_REQUEST_HELD, Quotas, Slots, StorageError};
 
 use crate::damage::{stored, tenant_id, unsigned, value};
 use crate::quotas;
@@ -62,19 +64,20 @@ struct TenantSums {
 /// room, are passed by.
 pub(super) async fn lock_lanes(
     tx: &Transaction,
-    on_request_only: bool,
+    slots: Slots,
 ) -> Result<Vec<LaneRow>, StorageError> {
     let asked = lock_asked(tx).await?;
-    if on_request_only {
-        return Ok(asked);
-    }
+    let most_held = match slots {
+        Slots::Any => i64::MAX,
+        Slots::Kept => 1,
+    };
     let mut lanes = tx
         .all(
             "SELECT l.tenant_id, l.lane, l.pass, l.mean_us, l.weight, l.held, l.max_held FROM tenant_lanes l
-             WHERE l.ready AND l.max_held > (SELECT sum(o.held) FROM tenant_lanes o WHERE o.tenant_id = l.tenant_id)
+             WHERE l.ready AND least(l.max_held, $3) > (SELECT sum(o.held) FROM tenant_lanes o WHERE o.tenant_id = l.tenant_id)
                  AND coalesce((SELECT u.cpu_until FROM tenant_usage u WHERE u.tenant_id = l.tenant_id), 0) <= $2
              ORDER BY l.pass LIMIT $1 FOR UPDATE OF l SKIP LOCKED",
-            &[&stored(MAX_LANES as u64), &tx.now_ms()],
+            &[&stored(MAX_LANES as u64), &tx.now_ms(), &most_held],
             read_lane_row,
         )
         .await?;
@@ -198,14 +201,12 @@ impl Turn {
     }
 
     /// Decides what is taken of which lane.
-    pub(super) fn decide(&mut self, on_request_only: bool) {
+    pub(super) fn decide(&mut self, slots: Slots) {
         while let Some(pick) = self.asked(Which::Half) {
             self.take(&pick);
         }
-        if !on_request_only {
-            while let Some(pick) = self.fair() {
-                self.take(&pick);
-            }
+        while let Some(pick) = self.fair(slots) {
+            self.take(&pick);
         }
         while let Some(pick) = self.asked(Which::Left) {
             self.take(&pick);
@@ -305,7 +306,7 @@ impl Turn {
     }
 
     /// The next lane by pass. A tenant with half of the claim goes again only if nobody else can.
-    fn fair(&self) -> Option<Pick> {
+    fn fair(&self, slots: Slots) -> Option<Pick> {
         let left = self.left();
         if left == 0 {
             return None;
@@ -324,14 +325,17 @@ impl Turn {
             let goes_first = row.lane == Lane::OnRequest
                 && row.held < u64::from(ON_REQUEST_HELD)
                 && !self.is_overdrawn(row);
-            if room == 0 || goes_first {
+            if room == 0 || goes_first || !slots.are_for(holds) {
                 continue;
             }
             lanes += 1;
             let known = within.as_ref().or(beyond.as_ref());
             others |= known.is_some_and(|(known, _)| self.lanes[known.lane].tenant != row.tenant);
             let more = self.threads.div_ceil(2).saturating_sub(holds);
-            let items = left.min(room);
+            let items = match slots {
+                Slots::Any => left.min(room),
+                Slots::Kept => 1,
+            };
             let slot = if more > 0 { &mut within } else { &mut beyond };
             slot.get_or_insert((Pick { lane, items }, more));
             if within.is_some() && others {

@@ -136,7 +136,6 @@ async fn remove(tx: &Transaction, gone: &[&Claim]) -> Result<(), StorageError> {
 pub(super) async fn settle(
     tx: &Transaction,
     turn: &Turn,
-    on_request_only: bool,
 ) -> Result<Vec<(TenantId, Lane)>, StorageError> {
     let rows: Vec<_> = turn
         .lanes
@@ -178,8 +177,5 @@ pub(super) async fn settle(
             },
         )
         .await?;
-    if on_request_only {
-        return Ok(Vec::new());
-    }
     Ok(left.into_iter().flatten().collect())
 }

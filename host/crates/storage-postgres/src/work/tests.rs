@@ -6,7 +6,7 @@ use greenroom_storage::conformance::queue::{
 };
 use greenroom_storage::conformance::tenant;
 use greenroom_storage::{
-    Claimed, OrphanQueue as _, ProvidedEntity, Recorded, RunCalls, RunRecord, RunResult,
+    Claimed, OrphanQueue as _, ProvidedEntity, Recorded, RunCalls, RunRecord, RunResult, Slots,
     StitchQueue as _, Stitched, WorkQueue as _, WorkerId, Workers as _,
 };
 use tokio::task::JoinSet;
@@ -52,7 +52,11 @@ fn run(item: &Claimed) -> RunRecord {
 async fn work(storage: PostgresStorage, me: WorkerId, careful: bool) -> usize {
     let (mut recorded, mut idle) = (0, 0);
     for round in 0.. {
-        let claimed = storage.claim(&me, 7, round % 5 == 4).await.unwrap();
+        let slots = match round % 5 {
+            4 => Slots::Kept,
+            _ => Slots::Any,
+        };
+        let claimed = storage.claim(&me, 7, slots).await.unwrap();
         if claimed.is_empty() {
             idle += 1;
             if idle > 50 {

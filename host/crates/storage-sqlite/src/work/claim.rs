@@ -5,12 +5,14 @@
 //! takes its turn like *changed*; then what is left of *on request*. While another tenant has due work, a
 //! tenant holds at most half of all that is held, this claim included: with claims of as many items as threads are free,
 //! that is half of the threads. Every step either takes items or leaves its lane for this claim, so the loop ends.
+//!
+//! A claim for kept slots passes by, in the second of these, tenants that hold something.
 
 use std::collections::HashSet;
 
 use greenroom_model::TenantId;
 use greenroom_storage::{
-    Claimed, Lane, ON_REQUEST_CREDIT, ON_REQUEST_HELD, WORKER_LEASE_MS, WorkerId,
+    Claimed, Lane, ON_REQUEST_CREDIT, ON_REQUEST_HELD, Slots, WORKER_LEASE_MS, WorkerId,
 };
 use rusqlite::params;
 
@@ -24,7 +26,7 @@ use crate::writer::WriteTx;
 /// One claim under way.
 struct Turn {
     limit: usize,
-    on_request_only: bool,
+    slots: Slots,
     /// Lanes with nothing more to give.
     empty: HashSet<(TenantId, Lane)>,
     /// What is held and what is to be: of it a tenant may hold its share, and half while another has due work.
@@ -53,13 +55,13 @@ pub(super) fn claim(
     tx: &mut WriteTx<'_>,
     worker: &WorkerId,
     limit: usize,
-    on_request_only: bool,
+    slots: Slots,
 ) -> rusqlite::Result<Vec<Claimed>> {
     lanes::promote(tx)?;
     quotas::put_aside(tx)?;
     let mut turn = Turn {
         limit,
-        on_request_only,
+        slots,
         empty: HashSet::new(),
         threads: held_by_all(tx)? + limit as u64,
         claimed: Vec::new(),
@@ -67,10 +69,8 @@ pub(super) fn claim(
     while let Some(pick) = asked(tx, &turn, Which::Half)? {
         turn.take(tx, worker, &pick)?;
     }
-    if !on_request_only {
-        while let Some(pick) = fair(tx, &turn)? {
-            turn.take(tx, worker, &pick)?;
-        }
+    while let Some(pick) = fair(tx, &turn)? {
+        turn.take(tx, worker, &pick)?;
     }
     while let Some(pick) = asked(tx, &turn, Which::Left)? {
         turn.take(tx, worker, &pick)?;
@@ -154,8 +154,10 @@ fn other_could(tx: &WriteTx<'_>, turn: &Turn, tenant: TenantId) -> rusqlite::Res
     while let Some(row) = rows.next()? {
         let other = tenant_id(row, 0, "tenant_lanes.tenant_id")?;
         let lane = read_lane(row, 1, "tenant_lanes.lane")?;
-        let wanted = lane == Lane::OnRequest || !turn.on_request_only;
-        if other != tenant && wanted && !turn.empty.contains(&(other, lane)) {
+        if other == tenant || turn.empty.contains(&(other, lane)) {
+            continue;
+        }
+        if lane == Lane::OnRequest || turn.slots.are_for(held_by(tx, other)?) {
             return Ok(true);
         }
     }
@@ -197,7 +199,7 @@ fn fair(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
         let share = quotas::of(tx, tenant)?.share_of(turn.threads);
         let room = max_held.min(share).saturating_sub(holds);
         let done = turn.empty.contains(&(tenant, lane));
-        if done || room == 0 {
+        if done || room == 0 || !turn.slots.are_for(holds) {
             continue;
         }
         if lane == Lane::OnRequest
@@ -206,7 +208,10 @@ fn fair(tx: &WriteTx<'_>, turn: &Turn) -> rusqlite::Result<Option<Pick>> {
         {
             continue;
         }
-        let items = left.min(usize::try_from(room).unwrap_or(usize::MAX));
+        let items = match turn.slots {
+            Slots::Any => left.min(usize::try_from(room).unwrap_or(usize::MAX)),
+            Slots::Kept => 1,
+        };
         lanes += 1;
         let known = within.as_ref().or(beyond.as_ref());
         others |= known.is_some_and(|(known, _)| known.tenant != tenant);

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use greenroom_model::{TenantId, Timestamp};
-use greenroom_storage::Lane;
+use greenroom_storage::{Lane, Slots};
 use rusqlite::{Connection, params};
 
 use crate::damage::{optional_timestamp, stored, tenant_id, timestamp, value};
@@ -42,14 +42,22 @@ pub(super) fn touch(
 }
 
 /// Whether a claim could find anything.
-pub(super) fn any_ready(conn: &Connection, now: Timestamp) -> rusqlite::Result<bool> {
-    let any = statement::one(
-        conn,
-        "SELECT EXISTS (SELECT 1 FROM tenant_lanes WHERE ready = 1)
-             OR EXISTS (SELECT 1 FROM tenant_lanes WHERE ready = 0 AND ready_at <= ?1)",
-        params![now.0],
-        |row| value(row, 0, "tenant_lanes.ready"),
-    )?;
+pub(super) fn any_ready(conn: &Connection, now: Timestamp, slots: Slots) -> rusqlite::Result<bool> {
+    let sql = match slots {
+        Slots::Any => {
+            "SELECT EXISTS (SELECT 1 FROM tenant_lanes WHERE ready = 1)
+                 OR EXISTS (SELECT 1 FROM tenant_lanes WHERE ready = 0 AND ready_at <= ?1)"
+        }
+        Slots::Kept => {
+            "SELECT EXISTS (SELECT 1 FROM tenant_lanes WHERE ready = 1 AND lane = 0)
+                 OR EXISTS (SELECT 1 FROM tenant_lanes WHERE ready = 0 AND ready_at <= ?1)
+                 OR EXISTS (SELECT 1 FROM tenant_lanes l WHERE ready = 1 AND NOT EXISTS
+                     (SELECT 1 FROM tenant_lanes o WHERE o.tenant_id = l.tenant_id AND o.held > 0))"
+        }
+    };
+    let any = statement::one(conn, sql, params![now.0], |row| {
+        value(row, 0, "tenant_lanes.ready")
+    })?;
     Ok(any.unwrap_or(false))
 }
 

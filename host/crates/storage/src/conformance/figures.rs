@@ -4,9 +4,10 @@
 use super::queue::{World, worker};
 use super::{TestClock, tenant};
 use crate::{
-    Lane, NewRun, NewToken, Retention, RunId, RunKind, Scope, Storage, StorageFigures, TableFigures,
+    AuditEntry, Lane, NewRun, NewToken, Retention, RunId, RunKind, Scope, Slots, Storage,
+    StorageFigures, TableFigures,
 };
-use greenroom_model::Clock;
+use greenroom_model::{Clock, TenantId, Timestamp};
 
 fn table<'f>(figures: &'f StorageFigures, name: &str) -> &'f TableFigures {
     figures.tables.iter().find(|one| one.table == name).unwrap()
@@ -34,12 +35,25 @@ pub async fn a_look_tells_what_is_due_held_and_kept(storage: &dyn Storage, clock
     assert_eq!(due.lanes[0].oldest_age_ms, 60_000);
     assert!(due.lanes[0].drain_us > 0);
     storage.renew_lease(&worker("w")).await.unwrap();
-    let claimed = storage.claim(&worker("w"), 2, false).await.unwrap();
+    let claimed = storage.claim(&worker("w"), 2, Slots::Any).await.unwrap();
     assert_eq!(claimed.len(), 2);
     let held = storage.figures().await.unwrap();
     assert_eq!((held.held, held.live_workers, held.lanes[0].due), (2, 1, 1));
     assert_eq!(table(&held, "refresh_state").rows, 3);
     assert_eq!(table(&held, "work").rows, 3);
+}
+
+fn entry(tenant: TenantId) -> AuditEntry {
+    AuditEntry {
+        at: Timestamp(0),
+        tenant: Some(tenant),
+        actor: "t0".into(),
+        action: "delete_location".into(),
+        subject: "l".into(),
+        remote: "127.0.0.1".into(),
+        before: None,
+        after: None,
+    }
 }
 
 /// Every table of DESIGN §7 shows its bound, and the sweep keeps it: none of these rows is there after its time.
@@ -74,6 +88,7 @@ pub async fn s12_what_grows_is_swept_and_shows_its_bound(storage: &dyn Storage, 
         };
         storage.create_run(acme, run).await.unwrap();
     }
+    storage.append_audit(entry(acme)).await.unwrap();
     clock.advance(1_000);
     let young = storage.figures().await.unwrap();
     assert_eq!(table(&young, "tokens").rows, 22);
@@ -91,6 +106,10 @@ pub async fn s12_what_grows_is_swept_and_shows_its_bound(storage: &dyn Storage, 
     storage.sweep().await.unwrap();
     let swept = storage.figures().await.unwrap();
     assert_eq!(table(&swept, "tokens").rows, 1, "the one that is valid");
+    assert_eq!(table(&swept, "audit").rows, 1);
+    clock.advance(Retention::AUDIT_MS);
+    storage.sweep().await.unwrap();
+    assert!(storage.list_audit(None, 10).await.unwrap().is_empty());
     for (name, limit_ms) in [
         ("changes", Retention::CHANGES_MS),
         ("faults", Retention::FAULTS_MS),
@@ -102,7 +121,7 @@ pub async fn s12_what_grows_is_swept_and_shows_its_bound(storage: &dyn Storage, 
         assert_eq!(shown.age_limit_ms, Some(limit_ms.unsigned_abs()), "{name}");
         assert!(shown.age_ms <= shown.age_limit_ms, "{name}");
     }
-    for name in ["tokens", "runs"] {
+    for name in ["tokens", "runs", "audit"] {
         assert_eq!(table(&young, name).age_ms, Some(1_000), "{name}");
     }
     for (name, limit) in [

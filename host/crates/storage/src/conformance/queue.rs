@@ -7,7 +7,7 @@
 use super::TestClock;
 use crate::{
     Child, Claimed, FinalEntity, Mutation, MutationKind, MutationOutcome, ProvidedEntity, Recorded,
-    RunCalls, RunRecord, RunResult, Stitched, Storage, Success, WorkerId,
+    RunCalls, RunRecord, RunResult, Slots, Stitched, Storage, Success, WorkerId,
 };
 use greenroom_model::{Digest, EntityRef, TenantId};
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ pub fn worker(name: &str) -> WorkerId {
 
 /// Claims everything that is due.
 pub async fn claim_all(storage: &dyn Storage, worker: &WorkerId) -> Vec<Claimed> {
-    storage.claim(worker, 1_000, false).await.unwrap()
+    storage.claim(worker, 1_000, Slots::Any).await.unwrap()
 }
 
 /// Claims everything that is due; there is one item, and it is that entity.
@@ -316,6 +316,7 @@ macro_rules! queue_conformance {
             released_items_are_due_again,
             a_lease_runs_out_by_the_storages_clock,
             on_request_goes_first,
+            kept_slots_are_for_tenants_that_hold_nothing,
             a_tenant_takes_half_while_another_waits,
             q02_a_flood_of_requests_leaves_others_their_half,
             q02_a_flood_of_requests_does_not_starve_its_own_tenant,

@@ -9,7 +9,7 @@ use crate::{
     AddedLocation, Counted, CreatedProcessor, Lane, MutationId, MutationKind, MutationLine,
     MutationOutcome, NO_ROOM_RETRY_MS, NewLocation, NewRevision, OverQuota, ProcessingStatus,
     QuotaOverrides, Quotas, Recorded, Refusal, RevisionDeleted, RunCalls, RunRecord, RunResult,
-    Storage, UpdatedLocation, UploadId,
+    Slots, Storage, UpdatedLocation, UploadId,
 };
 use bytes::Bytes;
 use greenroom_model::{Digest, LocationRef, TenantId};
@@ -436,7 +436,10 @@ pub async fn q05_of_two_that_race_for_the_last_processor_one_gets_it(
 
 /// Claims and records good runs that took so much CPU time; the lanes of what was claimed.
 async fn work(storage: &dyn Storage, limit: u32, cpu_us: u64) -> Vec<(TenantId, Lane)> {
-    let claimed = storage.claim(&worker("w"), limit, false).await.unwrap();
+    let claimed = storage
+        .claim(&worker("w"), limit, Slots::Any)
+        .await
+        .unwrap();
     let lanes = claimed
         .iter()
         .map(|item| (item.claim.tenant, item.lane))
@@ -518,13 +521,13 @@ pub async fn a_tenant_holds_no_more_than_its_share_of_threads(
     let roots: Vec<&str> = roots.iter().map(String::as_str).collect();
     world.provide("p", &roots).await;
     share(25).await;
-    let claim = async || storage.claim(&worker("w"), 8, false).await.unwrap();
+    let claim = async || storage.claim(&worker("w"), 8, Slots::Any).await.unwrap();
     let held = claim().await;
     assert_eq!(held.len(), 2);
     let usage = storage.usage(world.tenant).await.unwrap();
     assert_eq!((usage.held, usage.held_by_all), (2, 2));
     // Two are held and six threads are free: no more than two.
-    let six = storage.claim(&worker("w"), 6, false).await.unwrap();
+    let six = storage.claim(&worker("w"), 6, Slots::Any).await.unwrap();
     assert!(six.is_empty());
     for item in &held {
         let done = RunResult::Skipped { due: None };

@@ -7,7 +7,7 @@ use super::queue::{
 use super::{HOSTILE_TEXT, TestClock};
 use crate::{
     Child, Claimed, Failure, Lane, NewLocation, ProcessingFilter, ProcessingStatus, ReadKey,
-    Recorded, RunResult, Storage, StoredOutcome, StoredRead, TracedRead,
+    Recorded, RunResult, Slots, Storage, StoredOutcome, StoredRead, TracedRead,
 };
 use greenroom_model::{Clock, Diagnostic, Digest, LocationRef, MAX_REF_BYTES, Relation, Stage};
 
@@ -369,16 +369,18 @@ pub async fn children_of_a_request_are_on_request(storage: &dyn Storage, clock: 
         entity: super::queue::provided("location:l", "l", None),
     };
     storage.add_location(world.tenant, location).await.unwrap();
-    let asked = storage.claim(&worker("w"), 10, true).await.unwrap();
+    let asked = storage.claim(&worker("w"), 10, Slots::Kept).await.unwrap();
     assert_eq!(refs(&asked), ["location:default/l"]);
+    assert_eq!(asked[0].lane, Lane::OnRequest);
     succeed(
         storage,
         &asked[0],
         success(&asked[0], vec![child("component:a", "a", None)]),
     )
     .await;
-    let asked = storage.claim(&worker("w"), 10, true).await.unwrap();
+    let asked = storage.claim(&worker("w"), 10, Slots::Kept).await.unwrap();
     assert_eq!(refs(&asked), ["component:default/a"]);
+    assert_eq!(asked[0].lane, Lane::OnRequest);
 }
 
 /// Same body, same diagnostics, same relations: no stitch, no change.

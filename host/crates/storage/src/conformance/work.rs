@@ -7,7 +7,7 @@ use super::queue::{
 };
 use super::{HOSTILE_TEXT, TestClock, tenant};
 use crate::{
-    Child, Lane, ReadKey, Recorded, RunCalls, RunRecord, RunResult, Storage, StoredOutcome,
+    Child, Lane, ReadKey, Recorded, RunCalls, RunRecord, RunResult, Slots, Storage, StoredOutcome,
     StoredRead, TracedRead,
 };
 use greenroom_model::{Clock, Digest, EntityRef, ProcessorName, Stage};
@@ -195,7 +195,7 @@ pub async fn a_lease_runs_out_by_the_storages_clock(storage: &dyn Storage, clock
     assert_eq!(storage.release_expired().await.unwrap(), 0);
 }
 
-/// Before an older backlog, and alone if asked for alone.
+/// Before an older backlog, and alone in kept slots where its tenant holds something.
 pub async fn on_request_goes_first(storage: &dyn Storage, clock: &TestClock) {
     let world = World::new(storage, clock).await;
     let backlog: Vec<String> = (0..20)
@@ -204,29 +204,55 @@ pub async fn on_request_goes_first(storage: &dyn Storage, clock: &TestClock) {
     let backlog: Vec<&str> = backlog.iter().map(String::as_str).collect();
     world.provide("p", &backlog).await;
     clock.advance(1_000);
-    assert!(
-        storage
-            .claim(&worker("w"), 5, true)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    let held = storage.claim(&worker("w"), 1, Slots::Any).await.unwrap();
+    assert_eq!(held.len(), 1);
+    let kept = storage.claim(&worker("w"), 5, Slots::Kept).await.unwrap();
+    assert!(kept.is_empty());
     storage
         .redrive(world.tenant, &entity_ref("component:c7"))
         .await
         .unwrap();
-    let asked = storage.claim(&worker("w"), 5, true).await.unwrap();
+    let asked = storage.claim(&worker("w"), 5, Slots::Kept).await.unwrap();
     assert_eq!(refs(&asked), ["component:default/c7"]);
     storage
         .redrive(world.tenant, &entity_ref("component:c9"))
         .await
         .unwrap();
-    let both = storage.claim(&worker("w"), 5, false).await.unwrap();
+    let both = storage.claim(&worker("w"), 5, Slots::Any).await.unwrap();
     assert_eq!(
         (both.len(), both[0].entity_ref.as_str()),
         (5, "component:default/c9")
     );
     assert_eq!(both[1].lane, Lane::New);
+}
+
+/// However much others hold: one item each, by pass, and no second one while that is held.
+pub async fn kept_slots_are_for_tenants_that_hold_nothing(
+    storage: &dyn Storage,
+    clock: &TestClock,
+) {
+    let mut tenants = Vec::new();
+    for name in ["busy", "b", "c"] {
+        let world = World::named(storage, clock, name).await;
+        let refs: Vec<String> = (0..10).map(|n| format!("component:default/c{n}")).collect();
+        let refs: Vec<&str> = refs.iter().map(String::as_str).collect();
+        world.provide("p", &refs).await;
+        if name == "busy" {
+            let all = storage.claim(&worker("w"), 9, Slots::Any).await.unwrap();
+            assert_eq!(all.len(), 9);
+        } else {
+            tenants.push(world.tenant);
+        }
+    }
+    let kept = storage.claim(&worker("w"), 8, Slots::Kept).await.unwrap();
+    let of: Vec<_> = kept.iter().map(|item| item.claim.tenant).collect();
+    assert_eq!(of, tenants);
+    let more = storage.claim(&worker("x"), 8, Slots::Kept).await.unwrap();
+    assert!(more.is_empty());
+    storage.release(&[kept[1].claim.clone()]).await.unwrap();
+    let more = storage.claim(&worker("x"), 8, Slots::Kept).await.unwrap();
+    assert_eq!(more[0].claim.tenant, tenants[1]);
+    assert_eq!(more.len(), 1);
 }
 
 /// A flood of requests takes half while another tenant has routine work, and all of what is left.
@@ -249,7 +275,7 @@ pub async fn q02_a_flood_of_requests_leaves_others_their_half(
     other.provide("p", &names[..8]).await;
     let mut of = [Vec::new(), Vec::new()];
     for _ in 0..3 {
-        let claimed = storage.claim(&worker("w"), 8, false).await.unwrap();
+        let claimed = storage.claim(&worker("w"), 8, Slots::Any).await.unwrap();
         for (tenant, of) in [flood.tenant, other.tenant].iter().zip(&mut of) {
             let theirs = claimed.iter().filter(|item| item.claim.tenant == *tenant);
             of.push(theirs.count());
@@ -271,7 +297,7 @@ pub async fn q02_a_flood_of_requests_does_not_starve_its_own_tenant(
     let mut first = 0;
     loop {
         storage.redrive(world.tenant, &asked).await.unwrap();
-        let claimed = storage.claim(&worker("w"), 1, false).await.unwrap();
+        let claimed = storage.claim(&worker("w"), 1, Slots::Any).await.unwrap();
         if claimed[0].entity_ref != asked {
             break;
         }
@@ -299,7 +325,7 @@ pub async fn a_tenant_takes_half_while_another_waits(storage: &dyn Storage, _clo
     };
     provide(storage, big, "p", many(100)).await;
     provide(storage, small, "p", many(8)).await;
-    let claimed = storage.claim(&worker("w"), 16, false).await.unwrap();
+    let claimed = storage.claim(&worker("w"), 16, Slots::Any).await.unwrap();
     let of = |tenant| {
         claimed
             .iter()
@@ -308,7 +334,7 @@ pub async fn a_tenant_takes_half_while_another_waits(storage: &dyn Storage, _clo
     };
     assert_eq!((of(big), of(small)), (8, 8));
     // Alone, it may have all.
-    let claimed = storage.claim(&worker("w"), 16, false).await.unwrap();
+    let claimed = storage.claim(&worker("w"), 16, Slots::Any).await.unwrap();
     assert_eq!(claimed.len(), 16);
     assert!(claimed.iter().all(|item| item.claim.tenant == big));
 }
@@ -329,7 +355,7 @@ pub async fn tenants_share_cpu_time_and_not_items(storage: &dyn Storage, _clock:
     let mut now = 0;
     for _ in 0..600 {
         let free = 4 - running.len() as u32;
-        for item in storage.claim(&worker("w"), free, false).await.unwrap() {
+        for item in storage.claim(&worker("w"), free, Slots::Any).await.unwrap() {
             let cpu_us = if item.claim.tenant == slow {
                 9_000
             } else {
@@ -398,7 +424,7 @@ pub async fn lanes_of_a_tenant_share_its_time_by_weight(storage: &dyn Storage, c
     provide(storage, tenant, "new", some("new")).await;
     let mut runs = [0_u32; 4];
     for _ in 0..130 {
-        let claimed = storage.claim(&worker("w"), 1, false).await.unwrap();
+        let claimed = storage.claim(&worker("w"), 1, Slots::Any).await.unwrap();
         runs[claimed[0].lane as usize] += 1;
         record(storage, &claimed[0], RunResult::Skipped { due: None }).await;
     }
