@@ -58,9 +58,8 @@ struct Figures {
     loaded: Latency,
     ratio_p99: f64,
     ratio_p50: f64,
-    /// Entities of tenant A that were processed meanwhile, and the CPU time that it was charged for in its last minute.
+    /// Entities of tenant A that were burnt meanwhile.
     processed: u64,
-    cpu_seconds_of_last_minute: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -125,8 +124,6 @@ async fn measured(options: &Options) -> Result<Figures, String> {
     burn(operator, options).await?;
     let before = dead_letters(operator).await;
     let loaded = Latency::of(registrations(operator, "loaded", options.samples).await?);
-    let usage = operator.get("/tenants/a/usage").await.json();
-    let cpu = &usage["cpuSecondsPerMinute"]["used"];
     Ok(Figures {
         optimised: !cfg!(debug_assertions),
         backend,
@@ -137,7 +134,6 @@ async fn measured(options: &Options) -> Result<Figures, String> {
         idle,
         loaded,
         processed: dead_letters(operator).await.saturating_sub(before),
-        cpu_seconds_of_last_minute: cpu.as_u64().unwrap_or(0),
     })
 }
 
@@ -261,7 +257,7 @@ fn print_table(figures: &Figures) {
         "ratio", figures.ratio_p50, figures.ratio_p99
     );
     println!(
-        "tenant A: {} entities burnt meanwhile (up to 1 000 are counted), {} s of CPU time in its last minute",
-        figures.processed, figures.cpu_seconds_of_last_minute
+        "tenant A: {} entities burnt meanwhile (up to 1 000 are counted)",
+        figures.processed
     );
 }

@@ -56,6 +56,7 @@ pub struct Enclosed {
 pub fn enclose(inmate: Inmate) -> Result<Enclosed, LockdownError> {
     descriptors::close_all_but_three();
     resources::mark_first_to_go();
+    resources::leave_session();
     let namespaces = namespaces::leave();
     resources::limit(inmate)?;
     let landlock = files::renounce();

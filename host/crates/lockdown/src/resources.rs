@@ -3,7 +3,7 @@
 
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, Signal, getrlimit, set_dumpable_behavior,
-    set_parent_process_death_signal, setpriority_process, setrlimit,
+    set_parent_process_death_signal, setpriority_process, setrlimit, setsid,
 };
 
 use crate::{Inmate, LockdownError};
@@ -28,6 +28,21 @@ pub(crate) fn mark_first_to_go() {
         reason = "the kernel offers this as a file only, and the process renounces paths right after"
     )]
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+}
+
+/// Makes this process a session of its own, lower than all others. Where the kernel shares out cores among sessions first
+/// (`sched(7)`, "the autogroup feature"), a lower priority counts within one only: the API shares one with its workers, but the
+/// database has another, and guests would have as much of a core as it. Needs a path, as above; in a container, and on most
+/// kernels of servers, there is nothing to say.
+pub(crate) fn leave_session() {
+    if setsid().is_err() {
+        return;
+    }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the kernel offers this as a file only, and the process renounces paths right after"
+    )]
+    let _ = std::fs::write("/proc/self/autogroup", NICE.to_string());
 }
 
 /// Sets the limits.
