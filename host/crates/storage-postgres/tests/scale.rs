@@ -23,8 +23,9 @@ use greenroom_storage_postgres::PostgresStorage;
 
 use database::{Database, block_on};
 
-/// A tenant has as many entities.
 const TENANTS: i64 = 1_000;
+/// Entities of each.
+const ENTITIES: i64 = 1_000;
 /// Claims that are timed.
 const CLAIMS: usize = 100;
 /// What the slower half of claims must stay below: far from 2 ms, which is measured (DESIGN §7), and farther from the 1 640 ms
@@ -38,9 +39,9 @@ const FILL: &[&str] = &[
     "INSERT INTO tenant_seq (tenant_id, epoch, seq) SELECT tenant_id, 'epoch', 0 FROM tenants",
     "INSERT INTO tenant_lanes (tenant_id, lane, ready, weight) SELECT tenant_id, 1, true, 8 FROM tenants",
     "CREATE TABLE filling AS SELECT t.tenant_id, e AS number,
-        'component:default/c' || lpad(e::text, 4, '0') AS entity_ref,
-        '00000000-0000-4000-8000-' || lpad(to_hex(t.tenant_id * 65536 + e), 12, '0') AS entity_id
-        FROM tenants t CROSS JOIN generate_series(1, $TENANTS) e ORDER BY t.tenant_id, e",
+        'component:default/c' || to_char(e, 'FM000000') AS entity_ref,
+        '00000000-0000-4000-8000-' || lpad(to_hex(t.tenant_id * 1048576 + e), 12, '0') AS entity_id
+        FROM tenants t CROSS JOIN generate_series(1, $ENTITIES) e ORDER BY t.tenant_id, e",
     "INSERT INTO refresh_state (tenant_id, entity_id, entity_ref, unprocessed_entity)
         SELECT tenant_id, entity_id, entity_ref, '{}' FROM filling",
     "INSERT INTO refresh_state_references (tenant_id, target_entity_ref, source_key, source_entity_ref)
@@ -57,24 +58,31 @@ const FILL: &[&str] = &[
 const LARGE: &str =
     "'refresh_state', 'refresh_state_references', 'relations', 'final_entities', 'work'";
 
-async fn fill(database: &Database) {
+async fn fill(database: &Database, tenants: i64, entities: i64) {
     use greenroom_model::Clock as _;
     let now = database.clock.now().0.to_string();
     for statement in FILL {
-        let statement = statement.replace("$TENANTS", &TENANTS.to_string());
+        let statement = statement
+            .replace("$TENANTS", &tenants.to_string())
+            .replace("$ENTITIES", &entities.to_string());
         database.write(&statement.replace("$NOW", &now)).await;
     }
     database.sql("DROP TABLE filling").await;
     database.sql("VACUUM ANALYZE").await;
 }
 
-/// Looks through a large table since the database was made, by those who have left it.
-async fn looks(database: &Database) -> i64 {
+/// Waits until all sessions but this have ended, and so have told what they counted.
+async fn all_have_left(database: &Database) {
     let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
         AND backend_type = 'client backend'";
     while database.sql(others).await > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Looks through a large table since the database was made, by those who have left it.
+async fn looks(database: &Database) -> i64 {
+    all_have_left(database).await;
     let counted =
         format!("SELECT sum(seq_scan)::bigint FROM pg_stat_user_tables WHERE relname IN ({LARGE})");
     database.sql(&counted).await
@@ -110,7 +118,7 @@ async fn end(storage: &PostgresStorage, claimed: &[Claimed]) {
 async fn everything_else(storage: &PostgresStorage, name: &str) {
     let name = TenantName::parse(name).unwrap();
     let tenant = storage.find_tenant(&name).await.unwrap().unwrap().id;
-    let known = entity_ref("component:c0500");
+    let known = entity_ref("component:c000500");
     let found = storage.find_entity(tenant, &known).await.unwrap().unwrap();
     let uids = [found.uid];
     assert!(
@@ -172,7 +180,7 @@ async fn everything_else(storage: &PostgresStorage, name: &str) {
     );
 
     // All but a hundred go, and one comes.
-    let kept = (1..=100).map(|number| provided(&format!("component:c{number:04}"), "{}", None));
+    let kept = (1..=100).map(|number| provided(&format!("component:c{number:06}"), "{}", None));
     let come = kept.chain([provided("component:new", "{}", None)]);
     provide(storage, tenant, "provider", come.collect()).await;
     storage.check_orphans(100).await.unwrap();
@@ -218,7 +226,7 @@ fn a_million_entities_of_a_thousand_tenants_are_looked_through_by_nobody() {
     };
     block_on(async {
         drop(database.open().await);
-        fill(&database).await;
+        fill(&database, TENANTS, ENTITIES).await;
     });
     let before = block_on(looks(&database));
     let mut took = work(&database);
@@ -238,4 +246,41 @@ fn a_million_entities_of_a_thousand_tenants_are_looked_through_by_nobody() {
     // One that does look is counted.
     block_on(database.sql("SELECT count(*) FROM work WHERE again = 7"));
     assert!(block_on(looks(&database)) > before);
+}
+
+/// Where all work is one tenant's, any row looks right to the planner, which then reads all of them for one item.
+#[test]
+fn q01_a_claim_beside_a_backlog_of_one_tenant_reads_what_it_takes() {
+    let Some(database) = Database::new() else {
+        return;
+    };
+    block_on(async {
+        drop(database.open().await);
+        fill(&database, 1, 100_000).await;
+    });
+    let read = "SELECT (coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint
+        FROM pg_stat_user_tables WHERE relname = 'work'";
+    block_on(all_have_left(&database));
+    let before = block_on(database.sql(read));
+    block_on(async {
+        let storage = database.open().await;
+        for _ in 0..20 {
+            let claimed = storage.claim(&worker("w"), 1, Slots::Any).await.unwrap();
+            assert_eq!(claimed.len(), 1);
+            end(&storage, &claimed).await;
+            assert!(
+                storage
+                    .claim(&worker("w"), 8, Slots::Kept)
+                    .await
+                    .unwrap()
+                    .len()
+                    <= 1
+            );
+            storage.expire_worker(&worker("w")).await.unwrap();
+        }
+    });
+    block_on(all_have_left(&database));
+    let rows = block_on(database.sql(read)) - before;
+    println!("20 rounds read {rows} rows of work");
+    assert!((20..20 * 100).contains(&rows), "{rows} rows were read");
 }

@@ -35,6 +35,8 @@ pub(super) async fn take(
     let lanes: Vec<i64> = rows.iter().map(|row| lane_number(row.lane)).collect();
     let counts: Vec<i64> = rows.iter().map(|row| stored(row.taken)).collect();
     let charges: Vec<i64> = rows.iter().map(|row| row.mean_us.round() as i64).collect();
+    // Says nothing new, but to the planner: a bound of a column it takes for a tenth of the table.
+    let most = counts.iter().copied().max().unwrap_or(0);
     let mut taken = tx
         .all(
             "WITH due AS MATERIALIZED (
@@ -42,9 +44,11 @@ pub(super) async fn take(
                  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
                      AS look (tenant_id, lane, items, charge),
                  LATERAL (
-                     SELECT tenant_id, entity_id FROM work
-                     WHERE tenant_id = look.tenant_id AND lane = look.lane AND worker_id IS NULL AND due_at <= $5
-                     ORDER BY due_at LIMIT look.items FOR UPDATE SKIP LOCKED
+                     SELECT tenant_id, entity_id FROM (
+                         SELECT tenant_id, entity_id FROM work
+                         WHERE tenant_id = look.tenant_id AND lane = look.lane AND worker_id IS NULL AND due_at <= $5
+                         ORDER BY due_at LIMIT look.items FOR UPDATE SKIP LOCKED
+                     ) locked LIMIT $7
                  ) oldest
              )
              UPDATE work w SET worker_id = $6, claim_no = w.claim_no + 1, charged_us = due.charge
@@ -57,6 +61,7 @@ pub(super) async fn take(
                 &charges,
                 &tx.now_ms(),
                 &Text(&worker.0),
+                &most,
             ],
             |row| {
                 Ok(Taken {
