@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::busy::wait_for_others;
 use crate::damage::is_busy;
 
-/// How long a connection waits for another process's transaction before it answers "busy".
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Distinct statements kept prepared; above the number this crate has.
 const STATEMENT_CACHE: usize = 256;
 /// Attempts to switch a file to WAL: that needs the file alone for a moment and does not wait by itself.
@@ -22,8 +21,8 @@ pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
-    configure(&conn)?;
+    let mut conn = Connection::open_with_flags(path, flags)?;
+    configure(&mut conn)?;
     use_wal(&conn)?;
     Ok(conn)
 }
@@ -32,14 +31,14 @@ pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
 pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     // Read-write, because a reader may have to recover the WAL; `query_only` refuses everything else.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
-    configure(&conn)?;
+    let mut conn = Connection::open_with_flags(path, flags)?;
+    configure(&mut conn)?;
     conn.pragma_update(None, "query_only", true)?;
     Ok(conn)
 }
 
-fn configure(conn: &Connection) -> rusqlite::Result<()> {
-    conn.busy_timeout(BUSY_TIMEOUT)?;
+fn configure(conn: &mut Connection) -> rusqlite::Result<()> {
+    wait_for_others(conn)?;
     conn.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     conn.pragma_update(None, "foreign_keys", false)?;
     conn.pragma_update(None, "synchronous", "FULL")?;

@@ -6,6 +6,7 @@
 //! are prepared and run row by row, because bulk statements over `json_each` were 5 000 times slower (DESIGN §7).
 
 mod backup;
+mod busy;
 mod clock;
 mod connection;
 mod damage;

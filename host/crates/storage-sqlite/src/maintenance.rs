@@ -6,14 +6,13 @@ use async_trait::async_trait;
 use greenroom_model::Timestamp;
 use greenroom_storage::{Maintenance, StorageError, StorageFigures};
 
+use crate::busy::wait_for_others;
 use crate::damage::storage_error;
 use crate::sqlite_storage::SqliteStorage;
 use crate::writer::WriteTx;
 
 /// How long a checkpoint waits for readers, in which it holds other writers up.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
-/// How long writes wait for the lock otherwise.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[async_trait]
 impl Maintenance for SqliteStorage {
@@ -85,7 +84,7 @@ impl SqliteStorage {
             let result = conn
                 .busy_timeout(CHECKPOINT_WAIT)
                 .and_then(|()| conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
-            let restored = conn.busy_timeout(BUSY_TIMEOUT);
+            let restored = wait_for_others(conn);
             (result.and(restored), false)
         })
         .await
