@@ -97,7 +97,10 @@ metrics! {
     StitchedEntities: Counter "catalog_stitched_entities_count" [] ["result"] Worker, "Entities that were stitched: changed, unchanged, error (a batch that could not be)";
     StitchingDuration: Histogram "catalog_stitching_duration_seconds" [] [] Worker, "Time that a batch of stitches took";
     StitchingQueueLength: Gauge "catalog_stitching_queue_length" [] [] Database, "Entities that wait to be stitched";
+    StitchingQueueDelay: Histogram "catalog_stitching_queue_delay_seconds" [] [] Worker, "Time between an entity being due to be stitched and being taken for it";
     TaskRuns: Counter "backend_tasks_task_runs_count" [] ["taskId", "scope", "result"] Worker, "Runs of scheduled tasks: started, completed, failed";
+    TaskStarted: Peak "backend_tasks_task_runs_started" [] ["taskId"] Worker, "When the last run of a scheduled task began, in seconds since 1970";
+    TaskCompleted: Peak "backend_tasks_task_runs_completed" [] ["taskId", "scope", "result"] Worker, "When the last run of a scheduled task ended, in seconds since 1970: completed, failed";
     TaskDuration: Histogram "backend_tasks_task_runs_duration_seconds" [] ["taskId", "scope", "result"] Worker, "Time that runs of scheduled tasks took: completed, failed";
 
     // The queue.

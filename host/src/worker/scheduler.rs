@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use greenroom_model::Clock;
 use greenroom_storage::{Storage, StorageError, TaskSettings, WorkerId};
 use tracing::{info, warn};
 
@@ -100,6 +101,7 @@ pub(crate) struct Scheduler {
     pub(crate) worker: WorkerId,
     pub(crate) tasks: Vec<Task>,
     pub(crate) pulse: Pulse,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Scheduler {
@@ -159,6 +161,7 @@ impl Scheduler {
     async fn run(&self, task: &Task, ticket: &str) {
         let began = Instant::now();
         self.count(task, "started");
+        self.note_time(Metric::TaskStarted, &[task.id]);
         let running = tokio::time::timeout(
             Duration::from_millis(task.settings.timeout_ms),
             (task.run)(),
@@ -168,6 +171,7 @@ impl Scheduler {
             () = self.ticket_is_taken(task, ticket) => {
                 info!(task.id, "a run of a task was cancelled");
                 self.count(task, "failed");
+                self.note_time(Metric::TaskCompleted, &[task.id, SCOPE, "failed"]);
                 return;
             }
         };
@@ -182,6 +186,7 @@ impl Scheduler {
         };
         self.count(task, result);
         let labels = [task.id, SCOPE, result];
+        self.note_time(Metric::TaskCompleted, &labels);
         let seconds = began.elapsed().as_secs_f64();
         self.pulse
             .sheet()
@@ -203,6 +208,11 @@ impl Scheduler {
         self.pulse.sheet().add(Metric::TaskRuns, &labels, 1.0);
     }
 
+    fn note_time(&self, metric: Metric, labels: &[&str]) {
+        let now = self.clock.now().0 as f64 / 1_000.0;
+        self.pulse.sheet().raise(metric, labels, now);
+    }
+
     async fn ticket_is_taken(&self, task: &Task, ticket: &str) {
         loop {
             tokio::time::sleep(LOOK).await;
@@ -219,7 +229,7 @@ impl Scheduler {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use greenroom_model::{Clock, Timestamp};
+    use greenroom_model::Timestamp;
     use greenroom_storage::{ScheduledTask, TaskAnswer};
     use greenroom_storage_sqlite::SqliteStorage;
     use tempfile::TempDir;
@@ -264,6 +274,7 @@ mod tests {
             worker,
             tasks: vec![task],
             pulse: Pulse::default(),
+            clock: Arc::new(StandingClock),
         };
         let essential = lifecycle.essential("schedule", TURN_BOUND);
         lifecycle.spawn(scheduler.schedule(essential, lifecycle.stopping()));
@@ -402,6 +413,7 @@ mod tests {
                 worker,
                 tasks: vec![forever(name, &begun)],
                 pulse: Pulse::default(),
+                clock: Arc::new(StandingClock),
             };
             let essential = lifecycle.essential("schedule", TURN_BOUND);
             let stopping = lifecycle.stopping();

@@ -139,6 +139,7 @@ impl Worker {
             worker: id.clone(),
             tasks,
             pulse: parts.pulse.clone(),
+            clock: Arc::clone(&parts.clock),
         };
         let routine = scheduler(vec![Task::retention(storage), Task::mutations(storage)]);
         lifecycle.spawn(routine.schedule(essential("schedule"), lifecycle.stopping()));
@@ -231,9 +232,16 @@ async fn stitch(
         let stitched = stitch_batch(&*storage, STITCH_BATCH);
         match essential.waiting(stitched).await {
             Ok(stitches) if stitches.is_none() => {}
-            Ok(Stitches { changed, unchanged }) => {
+            Ok(Stitches {
+                changed,
+                unchanged,
+                waited,
+            }) => {
                 let seconds = began.elapsed().as_secs_f64();
                 sheet.observe(Metric::StitchingDuration, &[], seconds);
+                for one in waited {
+                    sheet.observe(Metric::StitchingQueueDelay, &[], one.as_secs_f64());
+                }
                 sheet.add(Metric::StitchedEntities, &["changed"], changed as f64);
                 sheet.add(Metric::StitchedEntities, &["unchanged"], unchanged as f64);
                 wakes.outgoing.notify_one();

@@ -182,6 +182,7 @@ mod tests {
             tenant: TenantId(1),
             entity_ref: EntityRef::parse("component:default/a").unwrap(),
             ticket: 1,
+            waited_ms: 0,
             uid: Some(EntityUid::new("00000000-0000-4000-8000-000000000001")),
             processed: Some(
                 json!({"apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": {"name": "a"}}).to_string(),

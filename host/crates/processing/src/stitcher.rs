@@ -1,22 +1,26 @@
 //! One turn of the stitcher: claim a batch of one tenant, stitch it, record it with its changes.
 
+use std::time::Duration;
+
 use greenroom_storage::{Stitched, Storage, StorageError};
 
 use crate::stitch;
 
 /// What became of a batch of refs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stitches {
     /// Those whose final entity is another now, or is gone.
     pub changed: usize,
     /// Those that were served as they are.
     pub unchanged: usize,
+    /// How long each of them was due.
+    pub waited: Vec<Duration>,
 }
 
 impl Stitches {
     /// Whether there was nothing to do.
-    pub fn is_none(self) -> bool {
-        self == Self::default()
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -26,6 +30,10 @@ impl Stitches {
 /// If the storage fails; the claims lapse by themselves.
 pub async fn stitch_batch(storage: &dyn Storage, limit: u32) -> Result<Stitches, StorageError> {
     let inputs = storage.claim_stitches(limit).await?;
+    let waited = inputs
+        .iter()
+        .map(|input| Duration::from_millis(input.waited_ms));
+    let waited = waited.collect();
     let results: Vec<_> = inputs
         .into_iter()
         .map(|input| {
@@ -38,6 +46,7 @@ pub async fn stitch_batch(storage: &dyn Storage, limit: u32) -> Result<Stitches,
     let stitches = Stitches {
         changed: results.len() - unchanged,
         unchanged,
+        waited,
     };
     if !stitches.is_none() {
         storage.record_stitches(results).await?;

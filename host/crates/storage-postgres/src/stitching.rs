@@ -54,18 +54,21 @@ impl StitchQueue for PostgresStorage {
     async fn claim_stitches(&self, limit: u32) -> Result<Vec<StitchInput>, StorageError> {
         let tx = self.begin("claim stitches").await?;
         let taken = take(&tx, limit).await?;
-        let Some(&(tenant, _, _)) = taken.first() else {
+        let Some(tenant) = taken.first().map(|one| one.tenant) else {
             tx.roll_back().await?;
             return Ok(Vec::new());
         };
         tx.commit().await?;
         let tickets = taken
-            .into_iter()
-            .map(|(_, entity_ref, ticket)| (entity_ref, ticket))
+            .iter()
+            .map(|one| (one.entity_ref.clone(), one.ticket))
             .collect();
         let snapshot = self.snapshot("load stitch inputs").await?;
-        let inputs = input::load(&snapshot, tenant, tickets).await?;
+        let mut inputs = input::load(&snapshot, tenant, tickets).await?;
         snapshot.commit().await?;
+        for (input, one) in inputs.iter_mut().zip(&taken) {
+            input.waited_ms = one.waited_ms;
+        }
         Ok(inputs)
     }
 
@@ -97,14 +100,19 @@ impl StitchQueue for PostgresStorage {
     }
 }
 
+/// A ref that was taken.
+struct Taken {
+    tenant: TenantId,
+    entity_ref: EntityRef,
+    ticket: i64,
+    waited_ms: u64,
+}
+
 /// Takes due refs of the tenant whose oldest is the oldest of all.
-async fn take(
-    tx: &Transaction,
-    limit: u32,
-) -> Result<Vec<(TenantId, EntityRef, i64)>, StorageError> {
+async fn take(tx: &Transaction, limit: u32) -> Result<Vec<Taken>, StorageError> {
     tx.all(
         "WITH due AS MATERIALIZED (
-             SELECT tenant_id, entity_ref FROM stitch_queue
+             SELECT tenant_id, entity_ref, next_stitch_at FROM stitch_queue
              WHERE tenant_id = (SELECT tenant_id FROM stitch_queue WHERE next_stitch_at <= $1
                      ORDER BY next_stitch_at LIMIT 1 FOR UPDATE SKIP LOCKED)
                  AND next_stitch_at <= $1
@@ -112,18 +120,19 @@ async fn take(
          )
          UPDATE stitch_queue q SET next_stitch_at = $3 FROM due
          WHERE q.tenant_id = due.tenant_id AND q.entity_ref = due.entity_ref
-         RETURNING q.tenant_id, q.entity_ref, q.ticket",
+         RETURNING q.tenant_id, q.entity_ref, q.ticket, $1 - due.next_stitch_at",
         &[
             &tx.now_ms(),
             &i64::from(limit.min(MAX_STITCHES)),
             &(tx.now_ms() + LEASE_MS),
         ],
         |row| {
-            Ok((
-                tenant_id(row, 0, "stitch_queue.tenant_id")?,
-                stored_ref(row, 1, "stitch_queue.entity_ref")?,
-                value(row, 2, "stitch_queue.ticket")?,
-            ))
+            Ok(Taken {
+                tenant: tenant_id(row, 0, "stitch_queue.tenant_id")?,
+                entity_ref: stored_ref(row, 1, "stitch_queue.entity_ref")?,
+                ticket: value(row, 2, "stitch_queue.ticket")?,
+                waited_ms: unsigned(row, 3, "stitch_queue.next_stitch_at")?,
+            })
         },
     )
     .await

@@ -62,7 +62,13 @@ impl StitchQueue for SqliteStorage {
         self.read("load stitch inputs", move |conn| {
             taken
                 .into_iter()
-                .map(|(entity_ref, ticket)| input::load(conn, tenant, entity_ref, ticket))
+                .map(|one| {
+                    let input = input::load(conn, tenant, one.entity_ref, one.ticket)?;
+                    Ok(StitchInput {
+                        waited_ms: one.waited_ms,
+                        ..input
+                    })
+                })
                 .collect()
         })
         .await
@@ -101,8 +107,15 @@ impl StitchQueue for SqliteStorage {
     }
 }
 
+/// A ref that was taken.
+struct Taken {
+    entity_ref: EntityRef,
+    ticket: i64,
+    waited_ms: u64,
+}
+
 /// Takes due refs of the tenant whose oldest is the oldest of all.
-fn take(tx: &mut WriteTx<'_>, limit: u32) -> rusqlite::Result<(TenantId, Vec<(EntityRef, i64)>)> {
+fn take(tx: &mut WriteTx<'_>, limit: u32) -> rusqlite::Result<(TenantId, Vec<Taken>)> {
     let now = tx.now_ms();
     let tenant = statement::one(
         tx,
@@ -115,20 +128,21 @@ fn take(tx: &mut WriteTx<'_>, limit: u32) -> rusqlite::Result<(TenantId, Vec<(En
     };
     let taken = statement::all(
         tx,
-        "SELECT entity_ref, ticket FROM stitch_queue
+        "SELECT entity_ref, ticket, ?2 - next_stitch_at FROM stitch_queue
          WHERE tenant_id = ?1 AND next_stitch_at <= ?2 ORDER BY next_stitch_at LIMIT ?3",
         params![tenant.0, now, limit.min(MAX_STITCHES)],
         |row| {
-            Ok((
-                stored_ref(row, 0, "stitch_queue.entity_ref")?,
-                value(row, 1, "stitch_queue.ticket")?,
-            ))
+            Ok(Taken {
+                entity_ref: stored_ref(row, 0, "stitch_queue.entity_ref")?,
+                ticket: value(row, 1, "stitch_queue.ticket")?,
+                waited_ms: unsigned(row, 2, "stitch_queue.next_stitch_at")?,
+            })
         },
     )?;
-    for (entity_ref, _) in &taken {
+    for one in &taken {
         tx.run(
             "UPDATE stitch_queue SET next_stitch_at = ?3 WHERE tenant_id = ?1 AND entity_ref = ?2",
-            params![tenant.0, entity_ref.as_str(), now + LEASE_MS],
+            params![tenant.0, one.entity_ref.as_str(), now + LEASE_MS],
         )?;
     }
     Ok((tenant, taken))

@@ -12,6 +12,8 @@ pub struct StitchInput {
     pub entity_ref: EntityRef,
     /// The queue row's ticket; a result under an old one is dropped.
     pub ticket: i64,
+    /// Time since it was due, in milliseconds.
+    pub waited_ms: u64,
     /// The row, if there is one.
     pub uid: Option<EntityUid>,
     /// The processed body; none if it never succeeded (then there is nothing to stitch).

@@ -21,6 +21,7 @@ pub(crate) async fn load(
             tenant,
             entity_ref,
             ticket,
+            waited_ms: 0,
             uid: None,
             processed: None,
             diagnostics: Vec::new(),

@@ -56,6 +56,7 @@ pub(crate) fn load(
         tenant,
         entity_ref,
         ticket,
+        waited_ms: 0,
         uid,
         processed,
         diagnostics,

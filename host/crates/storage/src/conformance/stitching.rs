@@ -24,7 +24,9 @@ pub async fn a_result_under_an_old_ticket_is_dropped(storage: &dyn Storage, cloc
     world.provide("p", &["component:default/a"]).await;
     let item = claim_only(storage, &worker("w"), "component:default/a").await;
     succeed(storage, &item, success(&item, Vec::new())).await;
+    clock.advance(300);
     let old = storage.claim_stitches(10).await.unwrap().remove(0);
+    assert_eq!(old.waited_ms, 300);
     assert!(storage.claim_stitches(10).await.unwrap().is_empty());
     provide(
         storage,
