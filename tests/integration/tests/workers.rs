@@ -1,6 +1,6 @@
 //! Proves what the processes promise: a worker killed with 5 000 entities in its hands costs nothing (the API answers
-//! throughout, another worker claims within seconds, every entity is served in the end and none twice); a killed `serve` leaves
-//! no process behind and loses nothing; Ctrl-C ends everything within 10 s.
+//! throughout, another worker claims within seconds, every entity is served in the end and none twice); a task is run by another;
+//! a killed `serve` leaves no process behind and loses nothing; Ctrl-C ends everything within 10 s.
 
 use std::time::{Duration, Instant};
 
@@ -143,6 +143,48 @@ async fn a_killed_serve_leaves_no_process_and_loses_nothing() {
     .await;
     host.start_again().await;
     all_are_served_once(host.client()).await;
+}
+
+/// What the task of that name says of itself.
+async fn task_state(client: &Client, id: &str) -> Value {
+    let path = "/tenants/default/api/catalog/.backstage/scheduler/v1/tasks";
+    let tasks = client.get(path).await.ok();
+    let tasks = tasks["tasks"].as_array().expect("tasks").clone();
+    let task = tasks.into_iter().find(|task| task["taskId"] == id);
+    task.expect("the task")["taskState"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_whose_worker_is_killed_is_run_by_another() {
+    const AUDIT: &str = "catalog_audit";
+    let host = TestHost::builder().workers(2).start().await;
+    let client = host.client();
+    push(client).await;
+    all_are_served_once(client).await;
+    let trigger =
+        format!("/tenants/default/api/catalog/.backstage/scheduler/v1/tasks/{AUDIT}/trigger");
+    client.post(&trigger, &json!({})).await.ok();
+    let running = async |but: &Value| {
+        let state = task_state(client, AUDIT).await;
+        let other = state["status"] == "running" && state["startedAt"] != *but;
+        other.then_some(state)
+    };
+    let bound = Duration::from_secs(15);
+    let first = wait_until("the audit runs", bound, async || {
+        running(&Value::Null).await
+    })
+    .await;
+    // One of them runs it. It rests for fifty times as long as it works, so it is far from its end.
+    for worker in host.workers() {
+        kill_hard(worker);
+    }
+    let began = &first["startedAt"];
+    let second = wait_until("another runs it", bound, async || running(began).await).await;
+    // As Backstage tells of a run whose process is gone.
+    let error = second["lastRunError"]
+        .as_str()
+        .expect("the first one's end");
+    assert!(error.contains("Task timed out"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
