@@ -233,7 +233,7 @@ fn s10_of_migrations_at_once_one_runs_and_a_newer_schema_is_refused_by_name() {
     .says(&refusal);
 }
 
-/// Served names of the default tenant.
+/// Served names of the default tenant, sorted: without `orderFields` the catalog answers in the order of uids, which is chance.
 async fn names(host: &TestHost, wanted: usize) -> Vec<String> {
     wait_until("the entities are served", BOUND, async || {
         let served = host
@@ -241,11 +241,12 @@ async fn names(host: &TestHost, wanted: usize) -> Vec<String> {
             .get("/tenants/default/api/catalog/entities?fields=metadata.name")
             .await
             .ok();
-        let names: Vec<String> = served
+        let mut names: Vec<String> = served
             .as_array()?
             .iter()
             .filter_map(|one| Some(one["metadata"]["name"].as_str()?.to_owned()))
             .collect();
+        names.sort_unstable();
         (names.len() == wanted).then_some(names)
     })
     .await
