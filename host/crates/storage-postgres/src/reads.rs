@@ -79,12 +79,14 @@ impl ReadRepository for PostgresStorage {
     ) -> Result<(), StorageError> {
         let tx = self.begin("reschedule a read").await?;
         tx.run(
-            "UPDATE reads SET next_due = $4 WHERE tenant_id = $1 AND credential = $2 AND want = $3",
+            "UPDATE reads SET next_due = $4
+             WHERE tenant_id = $1 AND credential = $2 AND want = $3 AND next_due > $5",
             &[
                 &tenant.0,
                 &Text(&key.credential),
                 &Text(&key.want),
                 &next_due.0,
+                &tx.now_ms(),
             ],
         )
         .await?;
@@ -111,8 +113,8 @@ async fn put_unchanged(
     let (kind, detail) = stored::columns(tx.operation(), &read.outcome)?;
     let rows = tx
         .run(
-            "UPDATE reads SET kind = $5, detail = $6, etag = $7, last_modified = $8, next_due = $9,
-                 stored_at = $10, used_at = $10
+            "UPDATE reads SET kind = $5, detail = $6, etag = $7, last_modified = $8,
+                 next_due = CASE WHEN next_due <= $10 THEN next_due ELSE $9 END, stored_at = $10, used_at = $10
              WHERE tenant_id = $1 AND credential = $2 AND want = $3 AND digest = $4",
             &[
                 &tenant.0,
@@ -158,7 +160,8 @@ async fn put_changed(
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
          ON CONFLICT (tenant_id, credential, want) DO UPDATE SET kind = excluded.kind, detail = excluded.detail,
              digest = excluded.digest, etag = excluded.etag, last_modified = excluded.last_modified,
-             next_due = excluded.next_due, stored_at = excluded.stored_at, used_at = excluded.used_at",
+             next_due = CASE WHEN reads.next_due <= excluded.stored_at THEN reads.next_due ELSE excluded.next_due END,
+             stored_at = excluded.stored_at, used_at = excluded.used_at",
         &[
             &tenant.0,
             &key.0,

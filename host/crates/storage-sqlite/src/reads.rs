@@ -59,7 +59,13 @@ impl ReadRepository for SqliteStorage {
     ) -> Result<(), StorageError> {
         let key = key.clone();
         self.write("reschedule a read", move |tx| {
-            set_next_due(tx, tenant, &key, next_due.0)
+            let now = tx.now_ms();
+            tx.run(
+                "UPDATE reads SET next_due = ?4
+                 WHERE tenant_id = ?1 AND credential = ?2 AND want = ?3 AND next_due > ?5",
+                params![tenant.0, key.credential, key.want, next_due.0, now],
+            )?;
+            Ok(())
         })
         .await
     }
@@ -93,7 +99,8 @@ fn put(tx: &mut WriteTx<'_>, tenant: TenantId, read: &StoredRead) -> rusqlite::R
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
          ON CONFLICT (tenant_id, credential, want) DO UPDATE SET kind = excluded.kind, detail = excluded.detail,
              digest = excluded.digest, etag = excluded.etag, last_modified = excluded.last_modified,
-             next_due = excluded.next_due, stored_at = excluded.stored_at, used_at = excluded.used_at",
+             next_due = iif(next_due <= excluded.stored_at, next_due, excluded.next_due),
+             stored_at = excluded.stored_at, used_at = excluded.used_at",
         params![
             tenant.0,
             read.key.credential,

@@ -168,6 +168,7 @@ macro_rules! storage_conformance {
             an_unused_read_is_dropped_when_its_time_comes,
             a_tenants_reads_are_its_own,
             a_used_read_is_claimed_when_it_is_due,
+            a_read_that_is_asked_for_while_it_is_looked_at_is_looked_at_again,
         ]);
         $crate::storage_conformance!(@group $run, runs, [
             a_run_is_claimed_once_and_finished_by_its_worker,

@@ -67,12 +67,14 @@ pub trait ReadRepository {
         tenant: TenantId,
         keys: &[ReadKey],
     ) -> Result<Vec<Option<StoredRead>>, StorageError>;
-    /// Stores a read. If its digest differs from the stored one's, all its users are queued in lane *changed*.
+    /// Stores a read. If its digest differs from the stored one's, all its users are queued in lane *changed*. One that is due
+    /// stays due: whoever asked for it meanwhile wants what is there now, and this may be older.
     async fn put_read(&self, tenant: TenantId, read: StoredRead) -> Result<(), StorageError>;
     /// Takes up to `limit` reads that are due and used by someone, putting their next time 60 s ahead meanwhile; reads that
     /// nobody uses are dropped instead.
     async fn claim_due_reads(&self, limit: u32) -> Result<Vec<DueRead>, StorageError>;
-    /// The source could not answer or nothing changed: looked at again then.
+    /// The source could not answer or nothing changed: looked at again then, or at once if it is due, as in
+    /// [`put_read`](Self::put_read).
     async fn reschedule_read(
         &self,
         tenant: TenantId,

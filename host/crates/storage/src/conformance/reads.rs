@@ -1,9 +1,9 @@
 //! Reads and when they are looked at again; what a changed one queues is in the tests of the work queue.
 #![expect(clippy::unwrap_used, reason = "a test suite: an error is a failure")]
 
-use super::queue::{World, claim_only, succeed, success, worker};
+use super::queue::{World, claim_only, entity_ref, succeed, success, worker};
 use super::{HOSTILE_TEXT, TestClock, processor_name, tenant};
-use crate::{ReadKey, Storage, StoredOutcome, StoredRead, TracedRead};
+use crate::{ReadKey, RefreshScope, Storage, StoredOutcome, StoredRead, TracedRead};
 use bytes::Bytes;
 use greenroom_model::{Clock, Digest, Stage, Timestamp};
 
@@ -111,16 +111,11 @@ pub async fn an_unused_read_is_dropped_when_its_time_comes(
     clock.advance(120_000);
     assert!(storage.claim_due_reads(10).await.unwrap().is_empty());
     assert!(storage.find_reads(tenant, &[key("get a")]).await.unwrap()[0].is_some());
+    let later = clock.now().plus_ms(3_660_000);
+    for key in [key("get a"), key("get missing")] {
+        storage.reschedule_read(tenant, &key, later).await.unwrap();
+    }
     clock.advance(3_600_000);
-    let later = clock.now().plus_ms(60_000);
-    storage
-        .reschedule_read(tenant, &key("get a"), later)
-        .await
-        .unwrap();
-    storage
-        .reschedule_read(tenant, &key("get missing"), later)
-        .await
-        .unwrap();
     assert!(storage.claim_due_reads(10).await.unwrap().is_empty());
     assert!(storage.find_reads(tenant, &[key("get a")]).await.unwrap()[0].is_some());
     clock.advance(60_000);
@@ -149,11 +144,11 @@ pub async fn a_tenants_reads_are_its_own(storage: &dyn Storage, clock: &TestCloc
     assert!(storage.find_reads(a, &[key("get x")]).await.unwrap()[0].is_none());
 }
 
-/// A read that is used is handed out when it is due, without its body and to one claimer for a minute.
-pub async fn a_used_read_is_claimed_when_it_is_due(storage: &dyn Storage, clock: &TestClock) {
-    let world = World::new(storage, clock).await;
+/// Stores the read `get a`, due in two minutes, and an entity that used it.
+async fn use_a_read(world: &World<'_>) {
+    let storage = world.storage;
     world.provide("p", &["component:default/a"]).await;
-    let due = clock.now().plus_ms(120_000);
+    let due = world.clock.now().plus_ms(120_000);
     let put = read("get a", document(Some("a")), "a", due);
     storage.put_read(world.tenant, put).await.unwrap();
     let claimed = claim_only(storage, &worker("w"), "component:default/a").await;
@@ -165,6 +160,49 @@ pub async fn a_used_read_is_claimed_when_it_is_due(storage: &dyn Storage, clock:
         digest: Digest::of("a"),
     }];
     succeed(storage, &claimed, done).await;
+}
+
+/// Whoever asks for an entity while its read is looked at wants what is there now, which that look may have missed.
+pub async fn a_read_that_is_asked_for_while_it_is_looked_at_is_looked_at_again(
+    storage: &dyn Storage,
+    clock: &TestClock,
+) {
+    let world = World::new(storage, clock).await;
+    use_a_read(&world).await;
+    clock.advance(120_000);
+    let ask = async || {
+        let asked = entity_ref("component:default/a");
+        let scope = RefreshScope::Reads;
+        storage
+            .refresh_entity(world.tenant, &asked, scope)
+            .await
+            .unwrap();
+    };
+    let later = clock.now().plus_ms(3_600_000);
+    for found in ["a", "b"] {
+        assert_eq!(storage.claim_due_reads(10).await.unwrap().len(), 1);
+        clock.advance(1_000);
+        ask().await;
+        clock.advance(1_000);
+        if found == "a" {
+            storage
+                .reschedule_read(world.tenant, &key("get a"), later)
+                .await
+                .unwrap();
+        } else {
+            let changed = read("get a", document(Some(found)), found, later);
+            storage.put_read(world.tenant, changed).await.unwrap();
+        }
+    }
+    let again = storage.claim_due_reads(10).await.unwrap();
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].read.digest, Digest::of("b"));
+}
+
+/// A read that is used is handed out when it is due, without its body and to one claimer for a minute.
+pub async fn a_used_read_is_claimed_when_it_is_due(storage: &dyn Storage, clock: &TestClock) {
+    let world = World::new(storage, clock).await;
+    use_a_read(&world).await;
 
     assert!(storage.claim_due_reads(10).await.unwrap().is_empty());
     clock.advance(120_000);
