@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use greenroom_test_artifacts::LOOP_FOREVER_COMPONENT;
-use greenroom_test_support::{Backend, Client, TestHost};
+use greenroom_test_support::Client;
 use serde::Serialize;
 use serde_json::{Value, json};
+
+use crate::backing::Backing;
 
 const TARGET: f64 = 2.0;
 /// How long one registration may take before the run is given up.
@@ -35,12 +37,8 @@ pub(crate) struct Options {
     /// Fuel of a call of tenant A's processor; that of every processor if not said.
     #[arg(long)]
     fuel: Option<u64>,
-    /// An empty Postgres database to measure on.
-    #[arg(long, conflicts_with = "postgres")]
-    database_url: Option<String>,
-    /// Measures on Postgres, in a cluster that is thrown away.
-    #[arg(long)]
-    postgres: bool,
+    #[command(flatten)]
+    backing: Backing,
     /// Exits with 2 where the target is missed.
     #[arg(long)]
     check: bool,
@@ -100,20 +98,8 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
 }
 
 async fn measured(options: &Options) -> Result<Figures, String> {
-    let mut builder = TestHost::builder();
-    let backend = match &options.database_url {
-        Some(url) => {
-            builder = builder.config_toml(format!("database_url = {}\n", json!(url)));
-            "postgres"
-        }
-        None if options.postgres => {
-            builder = builder.backend(Backend::Postgres);
-            "postgres"
-        }
-        None => "sqlite",
-    };
-    let host = builder.start().await;
-    let operator = host.client();
+    let backed = options.backing.start().await;
+    let operator = backed.host.client();
     for tenant in ["a", "b"] {
         let body = json!({"name": tenant});
         done(&operator.post("/admin/tenants", &body).await.body)?;
@@ -126,7 +112,7 @@ async fn measured(options: &Options) -> Result<Figures, String> {
     let loaded = Latency::of(registrations(operator, "loaded", options.samples).await?);
     Ok(Figures {
         optimised: !cfg!(debug_assertions),
-        backend,
+        backend: backed.name(),
         entities: options.entities,
         samples: options.samples,
         ratio_p99: loaded.p99 / idle.p99,

@@ -24,13 +24,15 @@ use tokio_postgres::NoTls;
 /// The owner of the cluster, and of all databases in it.
 const USER: &str = "postgres";
 
-/// Nothing survives a crash of this cluster and nothing needs to, so it is not slowed by the disk.
+/// Nothing survives a crash of a test's cluster and nothing needs to, so it is not slowed by the disk.
+const QUICK: &str = "-c fsync=off -c full_page_writes=off -c max_connections=200 -c shared_buffers=64MB \
+    -c autovacuum_naptime=5s";
+
 const SCRIPT: &str = r#"
 trap '' INT TERM
 said() { cat "$2/log"; exit 1; }
 "$1/initdb" -D "$2/data" -U postgres -A trust -E UTF8 --locale=C -N >"$2/log" 2>&1 || said "$@"
-"$1/pg_ctl" -D "$2/data" -l "$2/log" -w -t 60 -o "-k $2 $3 -c fsync=off -c full_page_writes=off \
-    -c max_connections=200 -c shared_buffers=64MB -c autovacuum_naptime=5s" start </dev/null >/dev/null 2>&1 || said "$@"
+"$1/pg_ctl" -D "$2/data" -l "$2/log" -w -t 60 -o "-k $2 $3" start </dev/null >/dev/null 2>&1 || said "$@"
 echo started
 cat >/dev/null
 "$1/pg_ctl" -D "$2/data" -m immediate stop >/dev/null 2>&1
@@ -69,7 +71,7 @@ pub struct Cluster {
 /// The cluster of this process.
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| Cluster::start(&directory(), "-c listen_addresses="))
+    CLUSTER.get_or_init(Cluster::alone)
 }
 
 /// Where a cluster is.
@@ -94,6 +96,12 @@ pub enum Ending {
 impl Cluster {
     /// A cluster of its own, which may be restarted. It ends with the value.
     pub fn alone() -> Cluster {
+        Cluster::start(&directory(), &format!("-c listen_addresses= {QUICK}"))
+    }
+
+    /// A cluster of its own with the settings that Postgres is installed with, for measurements: it waits for its disk. It
+    /// ends with the value.
+    pub fn as_installed() -> Cluster {
         Cluster::start(&directory(), "-c listen_addresses=")
     }
 
@@ -148,7 +156,7 @@ impl Cluster {
         let port = free.expect("find a port").port();
         let shown = directory.display();
         let options = format!(
-            "-c listen_addresses=127.0.0.1 -p {port} -c ssl=on \
+            "{QUICK} -c listen_addresses=127.0.0.1 -p {port} -c ssl=on \
              -c ssl_cert_file={shown}/server.pem -c ssl_key_file={shown}/server.key"
         );
         (Cluster::start(&directory, &options), port)
@@ -247,6 +255,22 @@ impl Cluster {
         .join()
         .expect("the thread answers")
     }
+}
+
+/// Bytes of a database on its disk, without the log of writes.
+///
+/// # Errors
+/// The server's, or that it does not answer.
+pub async fn size_of(url: &str) -> Result<u64, tokio_postgres::Error> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    let task = tokio::spawn(connection);
+    let row = client
+        .query_one("SELECT pg_database_size(current_database())", &[])
+        .await?;
+    let bytes: i64 = row.get(0);
+    drop(client);
+    drop(task.await);
+    Ok(bytes.unsigned_abs())
 }
 
 /// One of Postgres's own programs, such as `pg_dump`.

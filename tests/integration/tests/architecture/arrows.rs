@@ -132,6 +132,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "greenroom-storage",
             "greenroom-storage-sqlite",
             "greenroom-test-artifacts",
+            "greenroom-test-postgres",
             "greenroom-test-support",
         ],
     ),
@@ -183,8 +184,9 @@ pub(crate) const OWNERS: &[(&str, &[&str])] = &[
     ("tokio-postgres-rustls", &["greenroom-storage-postgres"]),
     // The core speaks outcomes, the edge speaks HTTP.
     ("axum", &["greenroom"]),
-    ("hyper", &["greenroom"]),
-    ("hyper-util", &["greenroom"]),
+    // The bench asks as often as it can, which a client with more to offer would slow down.
+    ("hyper", &["greenroom", "greenroom-bench"]),
+    ("hyper-util", &["greenroom", "greenroom-bench"]),
     ("tower", &["greenroom"]),
     // One place decides where we connect; the host's commands and the tests are clients of a host.
     (
