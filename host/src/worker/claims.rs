@@ -5,6 +5,7 @@
 //! runs once more elsewhere.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use greenroom_model::{Clock, TenantId};
 use greenroom_processing::{Orchestrate, Pipelines, ProcessingError, TenantPipeline, process};
@@ -24,7 +25,11 @@ use crate::metrics::Metric;
 use crate::supervisor::{Pulse, Wakes};
 
 /// Runs in flight; guests run on few of them at once, the others wait for reads or their turn.
-const IN_FLIGHT: usize = 64;
+const IN_FLIGHT: usize = 128;
+/// A backlog is taken by so many at least: a claim is a transaction, however little it takes.
+const REFILL: usize = 48;
+/// How long a claim from a backlog waits for so many free slots: runs that wait for reads hold theirs for long.
+const REFILL_WAIT: Duration = Duration::from_millis(50);
 /// Kept free for lane *on request* and for tenants that hold nothing, so that no backlog delays a registration.
 const KEPT: usize = 8;
 /// Wait before a run that failed through us is tried again, in milliseconds; doubles with each attempt.
@@ -51,13 +56,16 @@ impl ClaimLoop {
         let this = Arc::new(self);
         let mut in_flight = JoinSet::new();
         let (mut seen, mut unsure) = (0, false);
+        // When more was due than could be taken, if that is what the last claim found.
+        let mut backlog: Option<Instant> = None;
         while !stopping.is_stopping() {
             essential.turn();
             let woken = this.wakes.incoming.notified();
             let recorded = this.recorded.notified();
             while in_flight.try_join_next().is_some() {}
             let free = IN_FLIGHT.saturating_sub(in_flight.len());
-            let claim = this.claim_surely(free, &mut unsure);
+            let (slots, limit) = slots(free, backlog);
+            let claim = this.claim_surely(slots, limit, &mut unsure);
             let claimed = match essential.waiting(claim).await {
                 Ok(claimed) => {
                     this.pulse.claimed();
@@ -69,6 +77,9 @@ impl ClaimLoop {
                 }
             };
             let idle = claimed.is_empty();
+            if slots == Slots::Any {
+                backlog = (claimed.len() >= limit).then(Instant::now);
+            }
             if let Some(runs) = essential.waiting(this.with_pipelines(claimed)).await {
                 for (claimed, pipeline) in runs {
                     let run = Arc::clone(&this);
@@ -97,7 +108,8 @@ impl ClaimLoop {
     /// Claims, having given back what a claim of which no answer came may hold. `unsure` is whether there is one.
     async fn claim_surely(
         &self,
-        free: usize,
+        slots: Slots,
+        limit: usize,
         unsure: &mut bool,
     ) -> Result<Vec<Claimed>, StorageError> {
         if *unsure {
@@ -108,16 +120,16 @@ impl ClaimLoop {
             self.storage.renew_lease(&self.worker).await?;
             *unsure = false;
         }
-        let claimed = self.claim(free).await;
+        let claimed = self.claim(slots, limit).await;
         *unsure = claimed.as_ref().is_err_and(StorageError::retryable);
         claimed
     }
 
-    pub(super) async fn claim(&self, free: usize) -> Result<Vec<Claimed>, StorageError> {
-        let (slots, limit) = match free.checked_sub(KEPT) {
-            None | Some(0) => (Slots::Kept, free),
-            Some(more) => (Slots::Any, more),
-        };
+    pub(super) async fn claim(
+        &self,
+        slots: Slots,
+        limit: usize,
+    ) -> Result<Vec<Claimed>, StorageError> {
         if limit == 0 {
             return Ok(Vec::new());
         }
@@ -204,6 +216,19 @@ impl ClaimLoop {
     async fn finish(&self, record: RunRecord) {
         // The recorder ends only after every sender is gone.
         let _ = self.finished.send(record).await;
+    }
+}
+
+/// What so many free slots are for. Where there was more than could be taken, few slots wait until there are more of them, but for
+/// those who hold nothing.
+fn slots(free: usize, backlog: Option<Instant>) -> (Slots, usize) {
+    let more = free.saturating_sub(KEPT);
+    let waits = backlog.is_some_and(|since| since.elapsed() < REFILL_WAIT);
+    let enough = if waits { REFILL } else { 1 };
+    if more >= enough {
+        (Slots::Any, more)
+    } else {
+        (Slots::Kept, free.min(KEPT))
     }
 }
 

@@ -25,7 +25,8 @@ use greenroom_processing::{
 use greenroom_reader::{FileReader, FileRoot, Reader, ReaderConfig};
 use greenroom_sandbox::{CallOutcome, CallReport, Called, Processed, StageAnswer};
 use greenroom_storage::{
-    Lane, Mutation, MutationKind, NewTenant, ProvidedEntity, ReadKey, RunRecord, Storage, WorkerId,
+    Lane, Mutation, MutationKind, NewTenant, ProvidedEntity, ReadKey, RunRecord, Slots, Storage,
+    WorkerId,
 };
 use greenroom_storage_sqlite::SqliteStorage;
 use serde_json::{Value, json};
@@ -245,7 +246,7 @@ impl World {
     async fn turn(&mut self) -> usize {
         let looked = look_at_due(&*self.storage, &self.reads, &*self.clock).await;
         loop {
-            let claimed = self.claims.claim(64).await.unwrap();
+            let claimed = self.claims.claim(Slots::Any, 64).await.unwrap();
             let Some(runs) = self.claims.with_pipelines(claimed).await else {
                 break;
             };

@@ -48,6 +48,7 @@ mod retention;
 mod revisions;
 mod runs;
 mod statement;
+mod statistics;
 mod stitching;
 mod tasks;
 mod tenant_deletion;

@@ -15,7 +15,8 @@ use tokio::sync::Notify;
 use crate::connection::{self, DatabaseUrl};
 use crate::damage::storage_error;
 use crate::migrations;
-use crate::transaction::Transaction;
+use crate::statistics::{self, Growth};
+use crate::transaction::{Transaction, Written};
 
 /// A catalog in a Postgres database. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +28,8 @@ pub struct PostgresStorage {
     quotas: Quotas,
     /// Something was committed, which the others are to be told.
     written: Arc<Notify>,
+    /// How much was committed.
+    growth: Arc<Growth>,
     /// Operations that have failed.
     failures: Arc<AtomicU64>,
     /// The database's time when a transaction last began, and when that was by a clock that nobody sets.
@@ -77,6 +80,7 @@ impl PostgresStorage {
             clock,
             quotas: Quotas::default(),
             written: Arc::default(),
+            growth: Arc::default(),
             failures: Arc::default(),
             seen: Arc::new(Mutex::new((Timestamp(0), Instant::now()))),
         })
@@ -95,9 +99,13 @@ impl PostgresStorage {
 
     /// Begins a transaction that may write.
     pub(crate) async fn begin(&self, operation: &'static str) -> Result<Transaction, StorageError> {
+        statistics::look_after(self).await;
         let client = self.client(operation).await?;
-        let written = Some(Arc::clone(&self.written));
-        self.transaction(client, operation, written).await
+        let written = Written {
+            notify: Arc::clone(&self.written),
+            growth: Arc::clone(&self.growth),
+        };
+        self.transaction(client, operation, Some(written)).await
     }
 
     /// Begins a transaction that reads one state of the database, however many statements it makes.
@@ -113,7 +121,7 @@ impl PostgresStorage {
         &self,
         client: Object,
         operation: &'static str,
-        written: Option<Arc<Notify>>,
+        written: Option<Written>,
     ) -> Result<Transaction, StorageError> {
         let failures = Arc::clone(&self.failures);
         let begun = Transaction::begin(
@@ -161,6 +169,11 @@ impl PostgresStorage {
     /// Notified after every commit.
     pub(crate) fn written(&self) -> &Notify {
         &self.written
+    }
+
+    /// How much was committed.
+    pub(crate) fn growth(&self) -> &Growth {
+        &self.growth
     }
 
     fn clock_now(&self) -> Option<Timestamp> {

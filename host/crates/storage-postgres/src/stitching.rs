@@ -12,7 +12,9 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use greenroom_model::{EntityRef, EntityUid, TenantId};
-use greenroom_storage::{FinalEntity, StitchInput, StitchQueue, Stitched, StorageError};
+use greenroom_storage::{
+    FinalEntity, NEIGHBOURS_WAIT_MS, StitchInput, StitchQueue, Stitched, StorageError,
+};
 
 use crate::damage::{tenant_id, uid, unsigned, value};
 use crate::entities::{ref_texts, stored_ref, uid_texts};
@@ -29,21 +31,43 @@ const LEASE_MS: i64 = 30_000;
 /// Refs of one claim (DESIGN §7).
 const MAX_STITCHES: u32 = 500;
 
-/// Queues refs for stitching, each once. Its place in the queue stays; a result under way is dropped.
+/// Queues refs for stitching, each once and due now. Its place in the queue stays, unless it is there to wait; a result under way
+/// is dropped.
 pub(crate) async fn queue(
     tx: &Transaction,
     tenant: TenantId,
     refs: &[EntityRef],
+) -> Result<(), StorageError> {
+    queue_in(tx, tenant, refs, &vec![0; refs.len()]).await
+}
+
+/// As [`queue`], each due in so many milliseconds.
+pub(crate) async fn queue_in(
+    tx: &Transaction,
+    tenant: TenantId,
+    refs: &[EntityRef],
+    waits_ms: &[i64],
 ) -> Result<(), StorageError> {
     if refs.is_empty() {
         return Ok(());
     }
     tx.run(
         "INSERT INTO stitch_queue (tenant_id, entity_ref, ticket, next_stitch_at)
-         SELECT $1, new.entity_ref, (random() * 1e15)::bigint, $3
-         FROM (SELECT DISTINCT entity_ref FROM unnest($2::text[]) AS given (entity_ref)) AS new
-         ON CONFLICT (tenant_id, entity_ref) DO UPDATE SET ticket = excluded.ticket",
-        &[&tenant.0, &ref_texts(refs), &tx.now_ms()],
+         SELECT $1, new.entity_ref, (random() * 1e15)::bigint, $4 + new.wait
+         FROM (SELECT entity_ref, min(wait) AS wait FROM unnest($2::text[], $3::bigint[]) AS given (entity_ref, wait)
+             GROUP BY entity_ref) AS new
+         ON CONFLICT (tenant_id, entity_ref) DO UPDATE SET ticket = excluded.ticket,
+             next_stitch_at = CASE WHEN stitch_queue.next_stitch_at <= $5
+                 THEN least(stitch_queue.next_stitch_at, excluded.next_stitch_at)
+                 ELSE stitch_queue.next_stitch_at END",
+        &[
+            &tenant.0,
+            &ref_texts(refs),
+            &waits_ms,
+            &tx.now_ms(),
+            // Later than any that waits are those that are being stitched.
+            &(tx.now_ms() + NEIGHBOURS_WAIT_MS),
+        ],
     )
     .await?;
     Ok(())

@@ -15,6 +15,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::damage::{damaged, storage_error, value};
+use crate::statistics::Growth;
 
 /// Parameters of a statement. Their types follow from the statement, so a number for a `bigint` is an `i64`.
 pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -25,6 +26,12 @@ thread_local! {
     pub(crate) static STATEMENTS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
+/// Who is told of commits.
+pub(crate) struct Written {
+    pub(crate) notify: Arc<Notify>,
+    pub(crate) growth: Arc<Growth>,
+}
+
 /// A transaction that has begun.
 pub(crate) struct Transaction {
     /// `None` once it has ended.
@@ -33,7 +40,9 @@ pub(crate) struct Transaction {
     now: Timestamp,
     quotas: Quotas,
     /// Told of its commit; `None` for one that only reads.
-    written: Option<Arc<Notify>>,
+    written: Option<Written>,
+    /// Rows that it has changed.
+    rows: AtomicU64,
     /// Counts what fails.
     failures: Arc<AtomicU64>,
 }
@@ -46,7 +55,7 @@ impl Transaction {
         operation: &'static str,
         now: Option<Timestamp>,
         quotas: Quotas,
-        written: Option<Arc<Notify>>,
+        written: Option<Written>,
         failures: Arc<AtomicU64>,
     ) -> Result<Transaction, StorageError> {
         let mut tx = Transaction {
@@ -55,6 +64,7 @@ impl Transaction {
             now: now.unwrap_or(Timestamp(0)),
             quotas,
             written,
+            rows: AtomicU64::new(0),
             failures: Arc::clone(&failures),
         };
         let failed = |error| {
@@ -110,10 +120,12 @@ impl Transaction {
             .prepare_cached(sql)
             .await
             .map_err(|error| self.failed(error))?;
-        client
+        let rows = client
             .execute(&statement, params)
             .await
-            .map_err(|error| self.failed(error))
+            .map_err(|error| self.failed(error))?;
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+        Ok(rows)
     }
 
     /// The rows of a statement. The caller's statement has the bound.
@@ -163,7 +175,8 @@ impl Transaction {
     pub(crate) async fn commit(mut self) -> Result<(), StorageError> {
         self.end("COMMIT").await?;
         if let Some(written) = &self.written {
-            written.notify_one();
+            written.growth.wrote(self.rows.load(Ordering::Relaxed));
+            written.notify.notify_one();
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ mod success;
 use greenroom_model::{EntityRef, TenantId};
 use greenroom_storage::{
     Child, Claim, FaultRecord, Lane, NO_ROOM_RETRY_MS, OverQuota, Recorded, RunRecord, RunResult,
-    StorageError, Success,
+    StorageError, Success, neighbours_wait_ms,
 };
 use rusqlite::params;
 
@@ -267,6 +267,7 @@ fn batch_of(tx: &mut WriteTx<'_>, jobs: Vec<Job>) -> rusqlite::Result<Vec<Record
     let mut account = Account::default();
     let mut observed = Observed::default();
     let mut outcomes = Vec::with_capacity(jobs.len());
+    let neighbours_wait_ms = neighbours_wait_ms(jobs.len());
     for job in jobs {
         let claim = &job.record.claim;
         let Some(target) = target(tx, claim)? else {
@@ -283,7 +284,7 @@ fn batch_of(tx: &mut WriteTx<'_>, jobs: Vec<Job>) -> rusqlite::Result<Vec<Record
             job.record.cpu_us,
         );
         observed.run(tx, &job.record, target.entity_ref.as_str())?;
-        let outcome = apply(tx, &job, &target)?;
+        let outcome = apply(tx, &job, &target, neighbours_wait_ms)?;
         ran_under(tx, &job.record)?;
         finish(tx, claim, outcome)?;
         outcomes.push(Recorded::Applied);
@@ -312,11 +313,17 @@ fn ran_under(tx: &mut WriteTx<'_>, record: &RunRecord) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn apply(tx: &mut WriteTx<'_>, job: &Job, target: &Target) -> rusqlite::Result<Finish> {
+fn apply(
+    tx: &mut WriteTx<'_>,
+    job: &Job,
+    target: &Target,
+    neighbours_wait_ms: i64,
+) -> rusqlite::Result<Finish> {
     let claim = &job.record.claim;
     match &job.record.result {
         RunResult::Succeeded(success) => {
-            apply_success(tx, &job.record, target, success, job.placed.as_ref())
+            let placed = job.placed.as_ref();
+            apply_success(tx, &job.record, target, success, placed, neighbours_wait_ms)
         }
         RunResult::Rejected(rejected) => failure::apply(tx, claim, target, rejected),
         RunResult::Skipped { due } => {
@@ -338,6 +345,7 @@ fn apply_success(
     target: &Target,
     success: &Success,
     placed: Option<&Placement>,
+    neighbours_wait_ms: i64,
 ) -> rusqlite::Result<Finish> {
     let claim = &record.claim;
     // What a later fault on the same bytes is measured by: a result that no fault of a processor had a part in.
@@ -353,7 +361,7 @@ fn apply_success(
             &placed_here
         }
     };
-    success::apply(tx, claim, target, success, placed, good)?;
+    success::apply(tx, claim, target, success, placed, good, neighbours_wait_ms)?;
     let retry = placed.over.map(|_| tx.now().plus_ms(NO_ROOM_RETRY_MS));
     let due = success.due.into_iter().chain(retry).min();
     Ok(due.map_or(Finish::Done, |due| Finish::Due(Lane::Changed, due)))

@@ -7,7 +7,9 @@ mod input;
 
 use async_trait::async_trait;
 use greenroom_model::{EntityRef, TenantId};
-use greenroom_storage::{FinalEntity, StitchInput, StitchQueue, Stitched, StorageError};
+use greenroom_storage::{
+    FinalEntity, NEIGHBOURS_WAIT_MS, StitchInput, StitchQueue, Stitched, StorageError,
+};
 use rusqlite::params;
 
 use crate::SqliteStorage;
@@ -24,18 +26,35 @@ const LEASE_MS: i64 = 30_000;
 /// Refs of one claim (DESIGN §7).
 const MAX_STITCHES: u32 = 500;
 
-/// Queues a ref for stitching. Its place in the queue stays; a result under way is dropped.
+/// Queues a ref for stitching, due now. Its place in the queue stays, unless it is there to wait; a result under way is dropped.
 pub(crate) fn enqueue_stitch(
     tx: &mut WriteTx<'_>,
     tenant: TenantId,
     entity_ref: &EntityRef,
 ) -> rusqlite::Result<()> {
+    enqueue_stitch_in(tx, tenant, entity_ref, 0)
+}
+
+/// As [`enqueue_stitch`], due in so many milliseconds.
+pub(crate) fn enqueue_stitch_in(
+    tx: &mut WriteTx<'_>,
+    tenant: TenantId,
+    entity_ref: &EntityRef,
+    wait_ms: i64,
+) -> rusqlite::Result<()> {
     let now = tx.now_ms();
+    // Later than any that waits are those that are being stitched.
     tx.run(
         "INSERT INTO stitch_queue (tenant_id, entity_ref, ticket, next_stitch_at)
          VALUES (?1, ?2, random(), ?3)
-         ON CONFLICT (tenant_id, entity_ref) DO UPDATE SET ticket = excluded.ticket",
-        params![tenant.0, entity_ref.as_str(), now],
+         ON CONFLICT (tenant_id, entity_ref) DO UPDATE SET ticket = excluded.ticket, next_stitch_at =
+             iif(next_stitch_at <= ?4, min(next_stitch_at, excluded.next_stitch_at), next_stitch_at)",
+        params![
+            tenant.0,
+            entity_ref.as_str(),
+            now + wait_ms,
+            now + NEIGHBOURS_WAIT_MS
+        ],
     )?;
     Ok(())
 }

@@ -81,7 +81,7 @@ pub use quotas::{
 pub use reads::{DueRead, ReadKey, ReadRepository, StoredOutcome, StoredRead};
 pub use runs::{INSPECTION_ATTEMPTS, NewRun, Run, RunId, RunKind, RunQueue, RunState, share_runs};
 pub use schema::SchemaPlan;
-pub use stitching::{StitchInput, StitchQueue, Stitched};
+pub use stitching::{NEIGHBOURS_WAIT_MS, StitchInput, StitchQueue, Stitched, neighbours_wait_ms};
 pub use storage::{Maintenance, Storage};
 pub use tasks::{RunningTask, ScheduledTask, TaskAnswer, TaskRepository, TaskSettings};
 pub use tenants::{NewTenant, Tenant, TenantRepository, TenantSettings};

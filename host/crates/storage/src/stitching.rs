@@ -3,6 +3,24 @@ use crate::{FinalEntity, StorageError};
 use async_trait::async_trait;
 use greenroom_model::{Diagnostic, EntityRef, EntityUid, TenantId};
 
+/// How long the neighbours of runs wait that are recorded with many others, in milliseconds.
+///
+/// A Group whose thousand Components are processed one after the other would be stitched as often, each time with all of its
+/// relations. What a run itself made is stitched at once.
+pub const NEIGHBOURS_WAIT_MS: i64 = 1_000;
+/// Runs recorded together that are many: more of the same are on their way.
+const MANY_RUNS: usize = 6;
+
+/// How long those wait whose relations were changed by runs of others, of which so many are recorded together.
+#[must_use]
+pub fn neighbours_wait_ms(runs: usize) -> i64 {
+    if runs < MANY_RUNS {
+        0
+    } else {
+        NEIGHBOURS_WAIT_MS
+    }
+}
+
 /// Everything that goes into one final entity (ref §5.6).
 #[derive(Debug, Clone)]
 pub struct StitchInput {

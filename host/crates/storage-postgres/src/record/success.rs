@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use greenroom_model::{Digest, EntityRef, EntityUid, Relation, TenantId};
 use greenroom_storage::{
-    FaultRecord, RunResult, StorageError, Success, chain_too_long, left_digest, no_room_for,
+    FaultRecord, RunResult, StorageError, Success, chain_too_long, left_digest, neighbours_wait_ms,
+    no_room_for,
 };
 
 use crate::children::conflicts;
@@ -77,8 +78,18 @@ pub(super) async fn apply(
         .map(|row| (row.run.uid(), row.success.relations.as_slice()))
         .collect();
     stitches.extend(relations::replace(tx, tenant, &related).await?);
-    let stitches: Vec<EntityRef> = stitches.into_iter().collect();
-    stitching::queue(tx, tenant, &stitches).await?;
+    let ran: HashSet<&EntityRef> = rows.iter().map(|row| &row.run.target.entity_ref).collect();
+    let neighbours_wait_ms = neighbours_wait_ms(rows.len());
+    let wait_ms = |one| {
+        if ran.contains(one) {
+            0
+        } else {
+            neighbours_wait_ms
+        }
+    };
+    let waits_ms: Vec<i64> = stitches.iter().map(wait_ms).collect();
+    let stitches: Vec<EntityRef> = stitches.iter().cloned().collect();
+    stitching::queue_in(tx, tenant, &stitches, &waits_ms).await?;
     remove_edges(tx, tenant, &rows, queueing).await
 }
 

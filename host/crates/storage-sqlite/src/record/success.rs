@@ -11,7 +11,7 @@ use crate::children::edges::{self, Source};
 use crate::damage::to_json;
 use crate::orphans;
 use crate::record::{Placement, Target, reads_used, relations};
-use crate::stitching::enqueue_stitch;
+use crate::stitching::enqueue_stitch_in;
 use crate::writer::WriteTx;
 
 /// Stored numbers of `refresh_state.status`.
@@ -19,7 +19,8 @@ const OK: i64 = 1;
 pub(crate) const PARTIAL: i64 = 2;
 
 /// Writes the body and its state, relations and keys by difference, and what the change makes necessary. `good` is the
-/// digest of the bytes it ran on, if the result is one that a later fault is a regression from.
+/// digest of the bytes it ran on, if the result is one that a later fault is a regression from; `neighbours_wait_ms` is how long
+/// others wait until they are stitched.
 pub(super) fn apply(
     tx: &mut WriteTx<'_>,
     claim: &Claim,
@@ -27,6 +28,7 @@ pub(super) fn apply(
     success: &Success,
     placed: &Placement,
     good: Option<Digest>,
+    neighbours_wait_ms: i64,
 ) -> rusqlite::Result<()> {
     let tenant = claim.tenant;
     let mut diagnostics = success.diagnostics.clone();
@@ -77,7 +79,9 @@ pub(super) fn apply(
         stitches.insert(target.entity_ref.clone());
     }
     for entity_ref in &stitches {
-        enqueue_stitch(tx, tenant, entity_ref)?;
+        let is_own = *entity_ref == target.entity_ref;
+        let wait_ms = if is_own { 0 } else { neighbours_wait_ms };
+        enqueue_stitch_in(tx, tenant, entity_ref, wait_ms)?;
     }
     if complete {
         remove_edges(tx, tenant, source, success, &lost)?;

@@ -85,15 +85,21 @@ pub fn refs(claimed: &[Claimed]) -> Vec<String> {
     refs
 }
 
-/// Records one run.
-pub async fn record(storage: &dyn Storage, claimed: &Claimed, result: RunResult) -> Recorded {
-    let record = RunRecord {
+/// A run that made one call and had no fault.
+#[must_use]
+pub fn run_record(claimed: &Claimed, result: RunResult) -> RunRecord {
+    RunRecord {
         claim: claimed.claim.clone(),
         result,
         faults: Vec::new(),
         cpu_us: 100,
         calls: RunCalls::default(),
-    };
+    }
+}
+
+/// Records one run.
+pub async fn record(storage: &dyn Storage, claimed: &Claimed, result: RunResult) -> Recorded {
+    let record = run_record(claimed, result);
     storage.record(vec![record]).await.unwrap()[0]
 }
 
@@ -385,6 +391,7 @@ macro_rules! queue_conformance {
             a_result_under_an_old_ticket_is_dropped,
             a_lost_claim_comes_back_after_its_time,
             a_batch_is_of_one_tenant,
+            neighbours_of_many_runs_are_stitched_together,
             a_change_says_with_which_etag_the_entity_was_served,
             diagnostics_reach_the_served_entity,
         ]);

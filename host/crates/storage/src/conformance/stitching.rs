@@ -3,10 +3,14 @@
 
 use super::TestClock;
 use super::queue::{
-    World, claim_only, entity_ref, provide, provided, record, succeed, success, worker,
+    World, claim_all, claim_only, entity_ref, provide, provided, record, run_record, succeed,
+    success, worker,
 };
-use crate::{ChangeKind, Failure, FinalEntity, RunResult, StitchInput, Stitched, Storage};
-use greenroom_model::Diagnostic;
+use crate::{
+    ChangeKind, Claimed, Failure, FinalEntity, NEIGHBOURS_WAIT_MS, RunResult, StitchInput,
+    Stitched, Storage,
+};
+use greenroom_model::{Diagnostic, Relation};
 
 fn changed(input: StitchInput, body: &str) -> (StitchInput, Stitched) {
     let entity = FinalEntity {
@@ -76,6 +80,63 @@ pub async fn a_lost_claim_comes_back_after_its_time(storage: &dyn Storage, clock
     assert_eq!(storage.stitch_queue_length().await.unwrap(), 0);
 }
 
+/// A group is stitched once for many of its members, which are stitched at once; what it says of itself waits for nobody.
+pub async fn neighbours_of_many_runs_are_stitched_together(
+    storage: &dyn Storage,
+    clock: &TestClock,
+) {
+    const MEMBERS: usize = 20;
+    let world = World::new(storage, clock).await;
+    let refs: Vec<String> = (0..MEMBERS)
+        .map(|number| format!("component:default/c{number}"))
+        .chain(["group:default/g".to_owned()])
+        .collect();
+    let refs: Vec<&str> = refs.iter().map(String::as_str).collect();
+    world.provide("p", &refs).await;
+    let (group, members): (Vec<_>, Vec<_>) = claim_all(storage, &worker("w"))
+        .await
+        .into_iter()
+        .partition(|claimed| claimed.entity_ref.as_str() == "group:default/g");
+    let run = |claimed: &Claimed| {
+        let mut done = success(claimed, Vec::new());
+        if claimed.entity_ref.as_str() != "group:default/g" {
+            done.relations = vec![Relation {
+                source: entity_ref("group:g"),
+                r#type: "ownerOf".to_owned(),
+                target: claimed.entity_ref.clone(),
+            }];
+        }
+        run_record(claimed, RunResult::Succeeded(Box::new(done)))
+    };
+    storage
+        .record(members.iter().map(run).collect())
+        .await
+        .unwrap();
+    let at_once = storage.claim_stitches(100).await.unwrap();
+    assert_eq!(at_once.len(), MEMBERS, "each member and nobody else");
+    clock.advance(NEIGHBOURS_WAIT_MS - 1);
+    assert!(storage.claim_stitches(100).await.unwrap().is_empty());
+
+    // Its own run does not wait for what it is to its members.
+    storage.record(vec![run(&group[0])]).await.unwrap();
+    let own = storage.claim_stitches(100).await.unwrap();
+    assert_eq!((own.len(), own[0].relations.len()), (1, MEMBERS));
+
+    // One more run of a member, alone: there is nothing to wait for.
+    let results = at_once
+        .into_iter()
+        .chain(own)
+        .map(|input| (input, Stitched::Unchanged));
+    storage.record_stitches(results.collect()).await.unwrap();
+    let member = entity_ref("component:c0");
+    assert!(storage.redrive(world.tenant, &member).await.unwrap());
+    let claimed = claim_only(storage, &worker("w"), "component:default/c0").await;
+    succeed(storage, &claimed, success(&claimed, Vec::new())).await;
+    let lost = storage.claim_stitches(100).await.unwrap();
+    let lost: Vec<&str> = lost.iter().map(|one| one.entity_ref.as_str()).collect();
+    assert_eq!(lost, ["group:default/g"]);
+}
+
 /// Served, served anew, no longer served: each under its own number.
 pub async fn a_change_says_with_which_etag_the_entity_was_served(
     storage: &dyn Storage,
@@ -128,7 +189,7 @@ pub async fn a_batch_is_of_one_tenant(storage: &dyn Storage, _clock: &TestClock)
         )
         .await;
     }
-    for item in super::queue::claim_all(storage, &worker("w")).await {
+    for item in claim_all(storage, &worker("w")).await {
         succeed(storage, &item, success(&item, Vec::new())).await;
     }
     assert_eq!(storage.stitch_queue_length().await.unwrap(), 2);

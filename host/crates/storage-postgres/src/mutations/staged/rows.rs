@@ -154,9 +154,12 @@ impl Applying {
         }
         let given = tx
             .all(
-                "SELECT entity_ref, max(number) FROM mutation_rows
-                 WHERE tenant_id = $1 AND mutation_id = $2 AND entity_ref = ANY($3::text[])
-                     AND unprocessed IS NOT NULL GROUP BY entity_ref",
+                "SELECT given.entity_ref, max(given.number)
+                 FROM (SELECT DISTINCT asked FROM unnest($3::text[]) AS a (asked)) AS wanted, LATERAL (
+                     SELECT entity_ref, number FROM mutation_rows
+                     WHERE tenant_id = $1 AND mutation_id = $2 AND entity_ref = wanted.asked
+                         AND unprocessed IS NOT NULL OFFSET 0
+                 ) AS given GROUP BY given.entity_ref",
                 &[&self.tenant.0, &Text(&self.id.0), &ref_texts(refs)],
                 |row| {
                     Ok((
