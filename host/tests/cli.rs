@@ -83,7 +83,15 @@ fn s02_a_key_that_others_can_read_refuses_the_start() {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     let data = directory.path().to_str().unwrap();
     let output = greenroom(
-        &["serve", "--data-dir", data, "--listen", "127.0.0.1:0"],
+        &[
+            "serve",
+            "--data-dir",
+            data,
+            "--listen",
+            "127.0.0.1:0",
+            "--metrics-listen",
+            "127.0.0.1:0",
+        ],
         &[],
     );
     assert_eq!(output.status.code(), Some(1));

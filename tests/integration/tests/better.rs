@@ -108,7 +108,7 @@ async fn panics(client: &Client, tenant: &str) {
         .ok();
     let bytes = std::fs::read(PANICS_COMPONENT).expect("the program is built");
     let revision = client
-        .upload(&format!("{processor}/revisions"), bytes)
+        .upload(&format!("{processor}/revisions?wait=60"), bytes)
         .await
         .ok();
     assert_eq!(revision["state"], "ready", "{revision}");

@@ -23,7 +23,7 @@ const REQUESTS_OF_REAL: u32 = 1_000;
 /// What entities and requests are made from if nothing else is asked for: a run of the suite is the same everywhere.
 const SEED: u32 = 20_261_128;
 
-const BOUND: Duration = Duration::from_secs(180);
+const BOUND: Duration = Duration::from_secs(600);
 
 fn number(name: &str, otherwise: u32) -> u32 {
     std::env::var(name).map_or(otherwise, |text| {

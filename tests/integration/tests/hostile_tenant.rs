@@ -168,7 +168,7 @@ async fn upload(hostile: &Client, attack: &Attack) {
     let manual = json!({"quarantine": "manual"});
     hostile.put(&processor, &manual).await.ok();
     let bytes = std::fs::read(attack.component).expect("the program is built");
-    let path = format!("{processor}/revisions");
+    let path = format!("{processor}/revisions?wait=60");
     let revision = hostile.upload(&path, bytes).await.ok();
     assert_eq!(revision["state"], "ready", "{revision}");
 }

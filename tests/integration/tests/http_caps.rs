@@ -144,10 +144,10 @@ fn all_taken(host: &TestHost, places: usize) -> Vec<TcpStream> {
     taken
 }
 
-/// Whether the other end has closed it, or does soon.
-fn is_closed(stream: &mut TcpStream) -> bool {
+/// Whether the other end has closed it, or does within that time.
+fn is_closed(stream: &mut TcpStream, within: Duration) -> bool {
     stream
-        .set_read_timeout(Some(Duration::from_secs(1)))
+        .set_read_timeout(Some(within))
         .expect("a timeout can be set");
     // One that is closed with what it was sent unread is reset.
     match stream.read(&mut [0]) {
@@ -165,14 +165,20 @@ async fn h02_connections_are_capped_and_probes_still_answer() {
     let host = TestHost::builder().workers(0).start().await;
     let address = host.origin().trim_start_matches("http://");
     let open = || TcpStream::connect(address).expect("the system takes it");
+    // On a machine that is busy elsewhere an answer is late; the one that stays open is waited for in vain.
+    let (answered, silent) = (Duration::from_secs(5), Duration::from_secs(1));
     // Silent connections are closed after a while (h01): only what is quicker than that says something.
     let (taken, refused, held) = tokio::task::block_in_place(|| {
         (0..5)
             .find_map(|_| {
                 let began = Instant::now();
                 let mut taken = all_taken(&host, places);
-                let refused = (0..20).take_while(|_| is_closed(&mut open())).count();
-                let held = taken.first_mut().is_some_and(|first| !is_closed(first));
+                let refused = (0..20)
+                    .take_while(|_| is_closed(&mut open(), answered))
+                    .count();
+                let held = taken
+                    .first_mut()
+                    .is_some_and(|first| !is_closed(first, silent));
                 (began.elapsed() < CLOSED_AFTER).then_some((taken, refused, held))
             })
             .expect("the machine opens connections faster than they are closed")
@@ -232,11 +238,22 @@ fn kinds(mut said: &[u8]) -> Vec<u8> {
 /// What a host may hold after floods, its program's file aside.
 const MOST_HELD_BYTES: u64 = 64 << 20;
 
+/// How long a flood waits for a host that does not take it, and for its answer: one that closes floods does so sooner, even on
+/// a machine that is busy elsewhere,
+const CLOSES_WITHIN: Duration = Duration::from_secs(10);
+/// and one that holds them does neither.
+const HOLDS_FOR: Duration = Duration::from_secs(1);
+
 /// Floods a connection until it is closed or takes no more; what was answered.
-fn flood(host: &TestHost, settings: &[u8], frames: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+fn flood(
+    host: &TestHost,
+    patience: Duration,
+    settings: &[u8],
+    frames: impl Iterator<Item = Vec<u8>>,
+) -> Vec<u8> {
     let mut stream = connect(host, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     stream
-        .set_write_timeout(Some(Duration::from_secs(1)))
+        .set_write_timeout(Some(patience))
         .expect("a timeout can be set");
     let mut said = frame(SETTINGS, 0, 0, settings);
     for next in frames {
@@ -247,7 +264,7 @@ fn flood(host: &TestHost, settings: &[u8], frames: impl Iterator<Item = Vec<u8>>
     }
     let _ = stream.write_all(&said);
     stream
-        .set_read_timeout(Some(Duration::from_secs(1)))
+        .set_read_timeout(Some(patience))
         .expect("a timeout can be set");
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -269,7 +286,7 @@ async fn h03_floods_of_http2_are_closed_and_others_are_answered() {
                     both.extend(frame(RST_STREAM, 0, id, &8_u32.to_be_bytes()));
                     both
                 });
-                flood(&host, &[], resets)
+                flood(&host, CLOSES_WITHIN, &[], resets)
             }),
         ),
         // Headers without an end.
@@ -280,7 +297,12 @@ async fn h03_floods_of_http2_are_closed_and_others_are_answered() {
                 let fields = field.repeat(60);
                 let first = frame(HEADERS, END_STREAM, 1, GET);
                 let more = (0..1_000).map(|_| frame(CONTINUATION, 0, 1, &fields));
-                flood(&host, &[], std::iter::once(first).chain(more))
+                flood(
+                    &host,
+                    CLOSES_WITHIN,
+                    &[],
+                    std::iter::once(first).chain(more),
+                )
             }),
         ),
     ];
@@ -305,10 +327,15 @@ async fn h03_floods_of_http2_are_closed_and_others_are_answered() {
     };
     tokio::task::block_in_place(|| {
         held("closed floods");
-        flood(&host, &[], ids().map(|id| request(id, 0)));
+        flood(&host, HOLDS_FOR, &[], ids().map(|id| request(id, 0)));
         held("open streams");
         let no_window = [0, 4, 0, 0, 0, 0];
-        flood(&host, &no_window, ids().map(|id| request(id, END_STREAM)));
+        flood(
+            &host,
+            HOLDS_FOR,
+            &no_window,
+            ids().map(|id| request(id, END_STREAM)),
+        );
         held("no window");
         // Pings: 17 bytes each.
         let mut pings = connect(&host, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -324,7 +351,7 @@ async fn h03_floods_of_http2_are_closed_and_others_are_answered() {
         .await
         .ok();
     assert!(
-        asked.elapsed() < Duration::from_secs(2),
+        asked.elapsed() < Duration::from_secs(10),
         "{:?}",
         asked.elapsed()
     );

@@ -3,7 +3,7 @@
 //! same result (c24); an author of entities cannot bring a healthy revision down (c23); what cannot be activated is refused and
 //! changes nothing (a19); many activations at once are limited, and what runs in the end is the last (q03).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use greenroom_test_artifacts::{
     ANNOTATE_COMPONENT, FAULT_ON_ANNOTATION_COMPONENT, PANICS_COMPONENT, SIGN_ONE_COMPONENT,
@@ -34,7 +34,7 @@ async fn push(client: &Client, provider: &str, count: usize, annotations: Value)
 async fn upload(client: &Client, component: &str) -> u64 {
     let bytes = std::fs::read(component).expect("the program is built");
     let revision = client
-        .upload(&format!("{PROCESSOR}/revisions"), bytes)
+        .upload(&format!("{PROCESSOR}/revisions?wait=60"), bytes)
         .await;
     let revision = revision.ok();
     assert_eq!(revision["state"], "ready", "{revision}");
@@ -214,7 +214,7 @@ async fn a19_what_cannot_be_activated_is_refused_and_two_at_once_are_ordered() {
     let two = upload(client, SIGN_TWO_COMPONENT).await;
     let rejected = client
         .upload(
-            &format!("{PROCESSOR}/revisions"),
+            &format!("{PROCESSOR}/revisions?wait=60"),
             b"\0asm\x0d\0\x01\0".to_vec(),
         )
         .await
@@ -288,8 +288,14 @@ async fn q03_activations_are_limited_and_coalesced() {
     }
     annotated(client, "none").await;
     let path = format!("{PROCESSOR}/activate");
-    let (mut done, mut limited) = (0, 0);
-    for turn in 0..40 {
+    let (mut done, mut limited) = (0_u64, 0);
+    let began = Instant::now();
+    // On a slow machine more than forty are needed until one is too many.
+    for turn in 0.. {
+        if turn >= 40 && limited > 0 {
+            break;
+        }
+        assert!(turn < 400, "no activation is refused");
         let revision = if turn % 2 == 0 { one } else { two };
         let answer = client.post(&path, &json!({"revision": revision})).await;
         match answer.status {
@@ -298,9 +304,11 @@ async fn q03_activations_are_limited_and_coalesced() {
             _ => panic!("{answer:?}"),
         }
     }
+    // Thirty at once, and one more every two seconds.
+    let most = 30 + began.elapsed().as_secs() / 2 + 2;
     assert!(
-        (27..35).contains(&done) && limited > 0,
-        "{done} and {limited} refused"
+        (27..=most).contains(&done),
+        "{done} of at most {most}, and {limited} refused"
     );
     let current = processor(client).await["current"].clone();
     let expected = if current == one { "one" } else { "two" };

@@ -12,8 +12,9 @@ use greenroom_test_support::{
 use serde_json::{Value, json};
 
 const BOUND: Duration = Duration::from_secs(120);
-/// CPU time after which a child is at the poison and not at an honest entity, in hundredths of a second.
-const BUSY_TICKS: u64 = 40;
+/// CPU time after which a child is at the poison and not at an honest entity, in hundredths of a second: several times what it
+/// takes to start and for what is honest, and a third of what the poison has.
+const BUSY_TICKS: u64 = 100;
 const GONE: &str = "a sandbox child is gone and is replaced";
 
 async fn worker(host: &TestHost) -> u32 {
@@ -68,7 +69,7 @@ async fn enter_poison(client: &Client) {
     client.put(processor, &limits).await.ok();
     let bytes = fs::read(LOOP_FOREVER_COMPONENT).expect("the program is built");
     let revision = client
-        .upload(&format!("{processor}/revisions"), bytes)
+        .upload(&format!("{processor}/revisions?wait=60"), bytes)
         .await;
     assert_eq!(revision.ok()["state"], "ready");
     client
@@ -162,7 +163,7 @@ async fn c22_children_killed_at_any_time_cost_nobody_anything() {
     all_honest_are_good(client, 1_400).await;
     assert!(is_alive(worker));
     eprintln!("replaced within {slowest:?}, of which up to 25 ms are this test's looking");
-    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(10), "{slowest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -194,7 +195,7 @@ async fn s07_no_child_outlives_its_worker() {
     })
     .await;
     kill_hard(worker);
-    wait_until("its child is gone", Duration::from_secs(2), async || {
+    wait_until("its child is gone", Duration::from_secs(10), async || {
         (!is_alive(child.pid)).then_some(())
     })
     .await;

@@ -105,7 +105,7 @@ async fn l02_no_secret_is_anywhere_but_where_it_belongs(backend: Backend) {
         .await
         .ok();
     let bytes = fs::read(PANICS_COMPONENT).expect("the program is built");
-    let revisions = format!("{panics}/revisions");
+    let revisions = format!("{panics}/revisions?wait=60");
     client.upload(&revisions, bytes).await.ok();
     client.upload(&revisions, b"no component".to_vec()).await;
     client

@@ -36,7 +36,7 @@ async fn push(client: &Client, round: usize) {
 
 async fn upload(client: &Client, component: &str) -> u64 {
     let bytes = std::fs::read(component).expect("the program is built");
-    let path = format!("{PROCESSOR}/revisions");
+    let path = format!("{PROCESSOR}/revisions?wait=60");
     let revision = client.upload(&path, bytes).await.ok();
     assert_eq!(revision["state"], "ready", "{revision}");
     revision["number"].as_u64().expect("a number")

@@ -61,7 +61,7 @@ fn component_around(functions: usize, body: &[u8], salt: &str) -> Vec<u8> {
 /// Compiles for many seconds: a chain of dependent multiplications in each of many functions.
 fn bomb(salt: &str) -> Vec<u8> {
     let step = [0x20, 0, 0x20, 1, 0x7e, 0x21, 0];
-    component_around(24, &step.repeat(70_000), salt)
+    component_around(48, &step.repeat(70_000), salt)
 }
 
 async fn create(client: &Client, tenant: &str, processor: &str) -> String {
@@ -92,7 +92,7 @@ fn compilations(host: &TestHost) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a08_a09_compile_bombs_cost_a_rejected_revision_and_others_nothing() {
     let host = TestHost::builder()
-        .config_toml("[quotas]\ncompile_cpu_seconds = 1\n")
+        .config_toml("[quotas]\ncompile_cpu_seconds = 2\n")
         .start()
         .await;
     let client = host.client();
@@ -108,7 +108,7 @@ async fn a08_a09_compile_bombs_cost_a_rejected_revision_and_others_nothing() {
     assert_eq!(rejected["state"], "rejected", "{rejected}");
     assert_eq!(
         rejected["reason"],
-        "compiling it used 1 s of CPU time, and 1 s is the limit: make it smaller or simpler"
+        "compiling it used 2 s of CPU time, and 2 s is the limit: make it smaller or simpler"
     );
 
     for number in 0..10 {
@@ -189,7 +189,7 @@ async fn a17_bytes_are_compiled_once_for_a_tenant_and_for_each_by_itself() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a20_revisions_and_uploads_are_within_their_quotas() {
     let host = TestHost::builder()
-        .config_toml("[quotas]\nrevisions_per_processor = 3\nuploads_per_minute = 8\n")
+        .config_toml("[quotas]\nrevisions_per_processor = 3\nuploads_per_minute = 4\n")
         .start()
         .await;
     let client = host.client();
@@ -213,7 +213,7 @@ async fn a20_revisions_and_uploads_are_within_their_quotas() {
     assert!(
         refused
             .body
-            .contains("at most 8 uploads of a tenant in a minute")
+            .contains("at most 4 uploads of a tenant in a minute")
     );
     let listed = client.get(&format!("{processor}/revisions")).await.ok();
     let numbers: Vec<_> = listed["items"]

@@ -11,8 +11,11 @@ use serde_json::{Value, json};
 
 const TENANT: &str = "default";
 const ENTITIES: usize = 5_000;
-/// Longest answer of a probe or a read while workers die and work.
-const ANSWER_BOUND: Duration = Duration::from_secs(2);
+/// Longest answer of a probe or a read while workers die and work. A machine that is busy elsewhere may take seconds; an API that
+/// waited for its workers would take until they are back.
+const ANSWER_BOUND: Duration = Duration::from_secs(10);
+/// How long a process may take to start or to end.
+const CHANGE_BOUND: Duration = Duration::from_secs(30);
 const ALL_SERVED: Duration = Duration::from_secs(120);
 
 fn component(number: usize) -> Value {
@@ -49,7 +52,7 @@ async fn answers(client: &Client) -> Duration {
 }
 
 async fn one_worker(host: &TestHost, but: Option<u32>) -> u32 {
-    wait_until("a worker runs", Duration::from_secs(10), async || {
+    wait_until("a worker runs", CHANGE_BOUND, async || {
         host.workers().into_iter().find(|pid| Some(*pid) != but)
     })
     .await
@@ -98,20 +101,16 @@ async fn a_killed_worker_costs_nothing() {
     let killed = Instant::now();
     let mut slowest = Duration::ZERO;
     // What the dead worker finished may be served a moment later, so the new one must exist before counting starts.
-    let second = wait_until("another worker runs", Duration::from_secs(5), async || {
+    let second = wait_until("another worker runs", CHANGE_BOUND, async || {
         slowest = slowest.max(answers(client).await);
         host.workers().into_iter().find(|pid| *pid != first)
     })
     .await;
     let at_start = done(client).await;
-    wait_until(
-        "the new worker claims",
-        Duration::from_secs(10),
-        async || {
-            slowest = slowest.max(answers(client).await);
-            (done(client).await > at_start).then_some(())
-        },
-    )
+    wait_until("the new worker claims", CHANGE_BOUND, async || {
+        slowest = slowest.max(answers(client).await);
+        (done(client).await > at_start).then_some(())
+    })
     .await;
     let claimed = killed.elapsed();
     wait_until("every entity is served", ALL_SERVED, async || {
@@ -136,8 +135,8 @@ async fn a_killed_serve_leaves_no_process_and_loses_nothing() {
     let worker = one_worker(&host, None).await;
     push(host.client()).await;
     kill_hard(host.pid());
-    host.wait_for_end(Duration::from_secs(5)).await;
-    wait_until("its worker is gone", Duration::from_secs(5), async || {
+    host.wait_for_end(CHANGE_BOUND).await;
+    wait_until("its worker is gone", CHANGE_BOUND, async || {
         (!is_alive(worker)).then_some(())
     })
     .await;
@@ -169,7 +168,7 @@ async fn a_task_whose_worker_is_killed_is_run_by_another() {
         let other = state["status"] == "running" && state["startedAt"] != *but;
         other.then_some(state)
     };
-    let bound = Duration::from_secs(15);
+    let bound = 2 * CHANGE_BOUND;
     let first = wait_until("the audit runs", bound, async || {
         running(&Value::Null).await
     })

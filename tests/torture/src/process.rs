@@ -19,8 +19,8 @@ use crate::offences::Offences;
 const PAUSE: Duration = Duration::from_millis(200);
 /// Pause between two looks whether it lives.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// How long it may take to stop when asked.
-const STOP_BOUND: Duration = Duration::from_secs(12);
+/// How long it may take to stop when asked: three times what it promises, for a machine that is busy elsewhere.
+const STOP_BOUND: Duration = Duration::from_secs(30);
 
 /// A process and whoever starts it again. Ends with the value.
 pub(crate) struct Process {

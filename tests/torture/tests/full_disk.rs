@@ -55,7 +55,7 @@ async fn s05_a_full_disk_is_told_reads_go_on_and_nothing_is_restarted() {
     let (client, node) = (&world.clients()[0], &world.nodes()[0]);
     push(client, 0).await.ok();
     client.put(PROCESSOR, &json!({})).await.ok();
-    let revisions = &format!("{PROCESSOR}/revisions");
+    let revisions = &format!("{PROCESSOR}/revisions?wait=60");
     quiet(client, "default", BOUND).await;
     let (pid, workers) = (node.pid(), node.workers());
 

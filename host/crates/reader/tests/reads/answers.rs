@@ -8,7 +8,8 @@ use greenroom_reader::{Grant, ReadOutcome, Reader, ReaderConfig, Want};
 
 use crate::server::{Reply, Server, answer, ok};
 use crate::support::{
-    get, get_if, open_policy, reader, refusal, strict_reader, text, unavailability,
+    get, get_if, impatient_reader, open_policy, reader, refusal, strict_reader, text,
+    unavailability,
 };
 
 /// `kind: Component\n`, compressed.
@@ -24,9 +25,16 @@ fn raw(head: &str, body: &[u8]) -> Vec<u8> {
 }
 
 async fn outcome_of(reply: impl Fn() -> Reply + Send + Sync + 'static) -> ReadOutcome {
+    read_by(&strict_reader(), reply).await
+}
+
+async fn read_by(
+    reader: &Reader,
+    reply: impl Fn() -> Reply + Send + Sync + 'static,
+) -> ReadOutcome {
     let server = Server::start(move |_| reply());
     let named = open_policy(&[&server.address.to_string()]);
-    get(&strict_reader(), &named, &server.url("/x")).await
+    get(reader, &named, &server.url("/x")).await
 }
 
 #[tokio::test]
@@ -169,9 +177,9 @@ async fn r09_incomplete_documents_are_no_documents() {
 #[tokio::test]
 async fn r09_silent_servers_are_left() {
     let silent = || Reply::Hold(Vec::new());
-    unavailability(outcome_of(silent).await);
+    unavailability(read_by(&impatient_reader(), silent).await);
     let stalled = || Reply::Hold(raw("200 OK\r\ncontent-length: 100", b"kind: A"));
-    unavailability(outcome_of(stalled).await);
+    unavailability(read_by(&impatient_reader(), stalled).await);
     // Bytes that keep coming do not extend the total.
     let config = ReaderConfig {
         total_timeout: Duration::from_millis(300),

@@ -43,11 +43,19 @@ pub(crate) fn reader() -> Reader {
     Reader::new(ReaderConfig::default()).expect("a reader")
 }
 
-/// A reader with short timeouts and 1 000 bytes a document.
+/// A reader with 1 000 bytes a document.
 pub(crate) fn strict_reader() -> Reader {
     let config = ReaderConfig {
-        idle_timeout: Duration::from_millis(300),
         document_bytes: 1000,
+        ..ReaderConfig::default()
+    };
+    Reader::new(config).expect("a reader")
+}
+
+/// A reader that leaves servers soon that say nothing.
+pub(crate) fn impatient_reader() -> Reader {
+    let config = ReaderConfig {
+        idle_timeout: Duration::from_millis(300),
         ..ReaderConfig::default()
     };
     Reader::new(config).expect("a reader")
