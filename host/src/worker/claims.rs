@@ -26,9 +26,9 @@ use crate::supervisor::{Pulse, Wakes};
 
 /// Runs in flight; guests run on few of them at once, the others wait for reads or their turn.
 const IN_FLIGHT: usize = 128;
-/// A backlog is taken by so many at least: a claim is a transaction, however little it takes.
+/// A claim from a backlog waits for so many free slots: it is a transaction, however little it takes.
 const REFILL: usize = 48;
-/// How long a claim from a backlog waits for so many free slots: runs that wait for reads hold theirs for long.
+/// For how long at most: runs that wait for reads hold theirs for long.
 const REFILL_WAIT: Duration = Duration::from_millis(50);
 /// Kept free for lane *on request* and for tenants that hold nothing, so that no backlog delays a registration.
 const KEPT: usize = 8;
@@ -56,7 +56,7 @@ impl ClaimLoop {
         let this = Arc::new(self);
         let mut in_flight = JoinSet::new();
         let (mut seen, mut unsure) = (0, false);
-        // When more was due than could be taken, if that is what the last claim found.
+        // Until when a claim waits for more slots, if the last one found more than it could take.
         let mut backlog: Option<Instant> = None;
         while !stopping.is_stopping() {
             essential.turn();
@@ -64,7 +64,7 @@ impl ClaimLoop {
             let recorded = this.recorded.notified();
             while in_flight.try_join_next().is_some() {}
             let free = IN_FLIGHT.saturating_sub(in_flight.len());
-            let (slots, limit) = slots(free, backlog);
+            let (slots, limit) = for_free(free, backlog);
             let claim = this.claim_surely(slots, limit, &mut unsure);
             let claimed = match essential.waiting(claim).await {
                 Ok(claimed) => {
@@ -78,7 +78,7 @@ impl ClaimLoop {
             };
             let idle = claimed.is_empty();
             if slots == Slots::Any {
-                backlog = (claimed.len() >= limit).then(Instant::now);
+                backlog = (claimed.len() >= limit).then(|| Instant::now() + REFILL_WAIT);
             }
             if let Some(runs) = essential.waiting(this.with_pipelines(claimed)).await {
                 for (claimed, pipeline) in runs {
@@ -97,6 +97,7 @@ impl ClaimLoop {
             tokio::select! {
                 () = stopping.wait() => break,
                 () = recorded => {}
+                () = sleep_until(backlog), if backlog.is_some_and(|until| Instant::now() < until) => {}
                 _ = in_flight.join_next(), if full => {}
                 _ = wait_for_work(woken, &*this.storage, &mut seen_now, &mut quiet, || essential.turn()) => {}
             }
@@ -219,11 +220,17 @@ impl ClaimLoop {
     }
 }
 
+async fn sleep_until(instant: Option<Instant>) {
+    if let Some(instant) = instant {
+        tokio::time::sleep_until(instant.into()).await;
+    }
+}
+
 /// What so many free slots are for. Where there was more than could be taken, few slots wait until there are more of them, but for
 /// those who hold nothing.
-fn slots(free: usize, backlog: Option<Instant>) -> (Slots, usize) {
+fn for_free(free: usize, backlog: Option<Instant>) -> (Slots, usize) {
     let more = free.saturating_sub(KEPT);
-    let waits = backlog.is_some_and(|since| since.elapsed() < REFILL_WAIT);
+    let waits = backlog.is_some_and(|until| Instant::now() < until);
     let enough = if waits { REFILL } else { 1 };
     if more >= enough {
         (Slots::Any, more)
@@ -257,4 +264,23 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = next.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_slots_wait_for_more_where_there_is_a_backlog_and_some_are_always_kept() {
+        let over = Some(Instant::now());
+        for backlog in [None, over] {
+            assert_eq!(for_free(0, backlog), (Slots::Kept, 0));
+            assert_eq!(for_free(KEPT, backlog), (Slots::Kept, KEPT));
+            assert_eq!(for_free(KEPT + 1, backlog), (Slots::Any, 1));
+            assert_eq!(for_free(IN_FLIGHT, backlog), (Slots::Any, IN_FLIGHT - KEPT));
+        }
+        let waits = Some(Instant::now() + Duration::from_secs(60));
+        assert_eq!(for_free(KEPT + REFILL - 1, waits), (Slots::Kept, KEPT));
+        assert_eq!(for_free(KEPT + REFILL, waits), (Slots::Any, REFILL));
+    }
 }

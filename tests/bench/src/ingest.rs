@@ -82,7 +82,8 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
     } else {
         print_table(&figures);
     }
-    let met = figures.times_backstage >= TARGET && figures.bytes_per_entity <= TARGET_BYTES;
+    let small = figures.backend != "postgres" || figures.bytes_per_entity <= TARGET_BYTES;
+    let met = figures.times_backstage >= TARGET && small;
     Ok(met || !options.check)
 }
 
@@ -94,8 +95,7 @@ async fn measured(options: &Options) -> Result<Figures, String> {
     let backed = options.backing.start().await;
     let client = backed.host.client();
     let empty_bytes = backed.bytes().await?;
-    let empty = resident(&backed);
-    let mut cursor = next(&client.get("/tenants/default/changes").await.ok());
+    let empty = resident(&backed)?;
 
     let began = Instant::now();
     let path = "/tenants/default/providers/bench/mutations?type=full";
@@ -106,7 +106,7 @@ async fn measured(options: &Options) -> Result<Figures, String> {
     }
     let accepted = began.elapsed();
     let served = all_served(client, catalog.len(), began).await?;
-    let settled = silence(client, &mut cursor, began).await?;
+    let settled = silence(client, began).await?;
 
     let per_second = catalog.len() as f64 / served.as_secs_f64();
     let bytes = backed.bytes().await?.saturating_sub(empty_bytes);
@@ -122,7 +122,7 @@ async fn measured(options: &Options) -> Result<Figures, String> {
         bytes_per_entity: bytes as f64 / catalog.len() as f64,
         resident: Memory {
             empty,
-            full: resident(&backed),
+            full: resident(&backed)?,
         },
     })
 }
@@ -153,8 +153,9 @@ async fn all_served(client: &Client, wanted: usize, began: Instant) -> Result<Du
     }
 }
 
-/// Follows the change feed to its end; when its last change was seen.
-async fn silence(client: &Client, cursor: &mut String, began: Instant) -> Result<Duration, String> {
+/// Follows the change feed from now on until nothing changes any more; when its last change was seen.
+pub(crate) async fn silence(client: &Client, began: Instant) -> Result<Duration, String> {
+    let mut cursor = next(&client.get("/tenants/default/changes").await.ok());
     let mut last = began.elapsed();
     while began.elapsed() - last < SILENCE {
         if began.elapsed() > PATIENCE {
@@ -162,7 +163,7 @@ async fn silence(client: &Client, cursor: &mut String, began: Instant) -> Result
         }
         let path = format!("/tenants/default/changes?limit=1000&cursor={cursor}");
         let page = client.get(&path).await.ok();
-        *cursor = next(&page);
+        cursor = next(&page);
         match page["items"].as_array() {
             Some(items) if !items.is_empty() => last = began.elapsed(),
             _ => tokio::time::sleep(LOOK).await,
@@ -176,19 +177,28 @@ fn next(page: &Value) -> String {
 }
 
 /// Resident memory of the host and all below it, in MiB. What they share is counted once.
-fn resident(backed: &Backed) -> f64 {
-    fn of(pid: u32) -> u64 {
-        proportional(pid) + children_of(pid).into_iter().map(of).sum::<u64>()
+fn resident(backed: &Backed) -> Result<f64, String> {
+    fn of(pid: u32) -> Result<u64, String> {
+        let below: u64 = children_of(pid)
+            .into_iter()
+            .map(of)
+            .sum::<Result<u64, String>>()?;
+        Ok(below + proportional(pid)?)
     }
-    of(backed.host.pid()) as f64 / f64::from(1 << 20)
+    Ok(of(backed.host.pid())? as f64 / f64::from(1 << 20))
 }
 
-/// A process's part of the memory it has, in bytes; 0 if it may not be looked at.
-fn proportional(pid: u32) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+/// A process's part of the memory it has, in bytes.
+fn proportional(pid: u32) -> Result<u64, String> {
+    let path = format!("/proc/{pid}/smaps_rollup");
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        format!("read {path}: {error}; only root may look at processes that run guests")
+    })?;
     let pss = text.lines().find_map(|line| line.strip_prefix("Pss:"));
     let kilobytes = pss.and_then(|pss| pss.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kilobytes.unwrap_or(0) * 1024
+    kilobytes
+        .map(|kilobytes| kilobytes * 1024)
+        .ok_or_else(|| format!("{path} has no figure"))
 }
 
 fn print_table(figures: &Figures) {

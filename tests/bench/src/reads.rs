@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 
 use crate::backing::Backing;
 use crate::catalog::Catalog;
+use crate::ingest::silence;
 
 /// How long the catalog may take until it is served.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -157,6 +158,7 @@ async fn measured(options: &Options) -> Result<Figures, String> {
         return Err(format!("the catalog was refused: {}", pushed.body));
     }
     quiet(backed.host.client(), "default", PATIENCE).await;
+    silence(backed.host.client(), Instant::now()).await?;
     let mut reads = Vec::with_capacity(ASKED.len());
     for asked in &ASKED {
         reads.push(read(&backed.host, asked, options).await?);

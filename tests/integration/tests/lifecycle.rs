@@ -256,10 +256,10 @@ async fn a_soft_stop_under_load() -> bool {
     })
     .await;
     load.told.store(true, Ordering::SeqCst);
-    let in_time = asked.elapsed() < TOLD_WITHIN;
     for client in clients {
         client.await.expect("a client ends");
     }
+    let in_time = asked.elapsed() < TOLD_WITHIN;
     let status = host
         .wait_for_end(STOP.saturating_sub(asked.elapsed()))
         .await;

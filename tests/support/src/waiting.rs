@@ -32,7 +32,8 @@ pub async fn wait_until<T>(
     }
 }
 
-/// Waits until a tenant has no pending entity and its read index shows all that is served, and returns the processing state
+/// Waits until a tenant has no pending entity, nothing is yet to be stitched, and its read index shows all that is served, and
+/// returns the processing state
 /// of every entity, ordered by ref.
 ///
 /// # Panics
@@ -58,6 +59,7 @@ pub async fn quiet(client: &Client, tenant: &str, limit: Duration) -> Vec<Value>
             let good = state["status"] == "ok" || state["status"] == "partial";
             state["status"] != "pending"
                 && !state["lastRun"].is_null()
+                && state["stitching"] == false
                 && (state["served"] == true || !good)
         });
         (settled && client.count(tenant).await == served as u64).then_some(states)

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use crate::connection::{self, DatabaseUrl};
 use crate::damage::storage_error;
 use crate::migrations;
-use crate::statistics::{self, Growth};
+use crate::statistics::Growth;
 use crate::transaction::{Transaction, Written};
 
 /// A catalog in a Postgres database. Cheap to clone.
@@ -99,7 +99,6 @@ impl PostgresStorage {
 
     /// Begins a transaction that may write.
     pub(crate) async fn begin(&self, operation: &'static str) -> Result<Transaction, StorageError> {
-        statistics::look_after(self).await;
         let client = self.client(operation).await?;
         let written = Written {
             notify: Arc::clone(&self.written),

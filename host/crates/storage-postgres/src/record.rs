@@ -35,7 +35,7 @@ use crate::children::{Giver, Offer, Placed, place};
 use crate::postgres_storage::PostgresStorage;
 use crate::transaction::Transaction;
 use crate::work::{Account, Finish, Queueing, finish};
-use crate::{faults, graph};
+use crate::{faults, graph, statistics};
 use fence::{Target, fence};
 use place_ahead::place_ahead;
 
@@ -112,6 +112,7 @@ pub(crate) async fn record(
         let of = tenants.entry(record.claim.tenant).or_default();
         of.push((place, record));
     }
+    statistics::look_after(storage).await;
     for (tenant, records) in tenants {
         for (place, outcome) in record_tenant(storage, tenant, records).await? {
             outcomes[place] = outcome;

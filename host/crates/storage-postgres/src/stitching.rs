@@ -12,9 +12,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use greenroom_model::{EntityRef, EntityUid, TenantId};
-use greenroom_storage::{
-    FinalEntity, NEIGHBOURS_WAIT_MS, StitchInput, StitchQueue, Stitched, StorageError,
-};
+use greenroom_storage::{FinalEntity, StitchInput, StitchQueue, Stitched, StorageError};
 
 use crate::damage::{tenant_id, uid, unsigned, value};
 use crate::entities::{ref_texts, stored_ref, uid_texts};
@@ -65,8 +63,8 @@ pub(crate) async fn queue_in(
             &ref_texts(refs),
             &waits_ms,
             &tx.now_ms(),
-            // Later than any that waits are those that are being stitched.
-            &(tx.now_ms() + NEIGHBOURS_WAIT_MS),
+            // Those that are due much later than any that waits are being stitched.
+            &(tx.now_ms() + LEASE_MS / 2),
         ],
     )
     .await?;

@@ -9,6 +9,8 @@ mod reads_used;
 mod relations;
 mod success;
 
+use std::collections::HashMap;
+
 use greenroom_model::{EntityRef, TenantId};
 use greenroom_storage::{
     Child, Claim, FaultRecord, Lane, NO_ROOM_RETRY_MS, OverQuota, Recorded, RunRecord, RunResult,
@@ -267,9 +269,10 @@ fn batch_of(tx: &mut WriteTx<'_>, jobs: Vec<Job>) -> rusqlite::Result<Vec<Record
     let mut account = Account::default();
     let mut observed = Observed::default();
     let mut outcomes = Vec::with_capacity(jobs.len());
-    let neighbours_wait_ms = neighbours_wait_ms(jobs.len());
+    let good = good_runs(&jobs);
     for job in jobs {
         let claim = &job.record.claim;
+        let of_tenant = good.get(&claim.tenant).copied().unwrap_or(0);
         let Some(target) = target(tx, claim)? else {
             outcomes.push(Recorded::LostClaim);
             continue;
@@ -284,7 +287,7 @@ fn batch_of(tx: &mut WriteTx<'_>, jobs: Vec<Job>) -> rusqlite::Result<Vec<Record
             job.record.cpu_us,
         );
         observed.run(tx, &job.record, target.entity_ref.as_str())?;
-        let outcome = apply(tx, &job, &target, neighbours_wait_ms)?;
+        let outcome = apply(tx, &job, &target, neighbours_wait_ms(of_tenant))?;
         ran_under(tx, &job.record)?;
         finish(tx, claim, outcome)?;
         outcomes.push(Recorded::Applied);
@@ -292,6 +295,17 @@ fn batch_of(tx: &mut WriteTx<'_>, jobs: Vec<Job>) -> rusqlite::Result<Vec<Record
     account.settle(tx)?;
     observed.settle(tx)?;
     Ok(outcomes)
+}
+
+/// How many runs of each tenant kept their results.
+fn good_runs(jobs: &[Job]) -> HashMap<TenantId, usize> {
+    let mut good = HashMap::new();
+    for job in jobs {
+        if let RunResult::Succeeded(_) = job.record.result {
+            *good.entry(job.record.claim.tenant).or_default() += 1;
+        }
+    }
+    good
 }
 
 /// Notes under which revisions the entity ran, if it ran.

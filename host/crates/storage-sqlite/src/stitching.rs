@@ -7,9 +7,7 @@ mod input;
 
 use async_trait::async_trait;
 use greenroom_model::{EntityRef, TenantId};
-use greenroom_storage::{
-    FinalEntity, NEIGHBOURS_WAIT_MS, StitchInput, StitchQueue, Stitched, StorageError,
-};
+use greenroom_storage::{FinalEntity, StitchInput, StitchQueue, Stitched, StorageError};
 use rusqlite::params;
 
 use crate::SqliteStorage;
@@ -43,7 +41,7 @@ pub(crate) fn enqueue_stitch_in(
     wait_ms: i64,
 ) -> rusqlite::Result<()> {
     let now = tx.now_ms();
-    // Later than any that waits are those that are being stitched.
+    // Those that are due much later than any that waits are being stitched.
     tx.run(
         "INSERT INTO stitch_queue (tenant_id, entity_ref, ticket, next_stitch_at)
          VALUES (?1, ?2, random(), ?3)
@@ -53,7 +51,7 @@ pub(crate) fn enqueue_stitch_in(
             tenant.0,
             entity_ref.as_str(),
             now + wait_ms,
-            now + NEIGHBOURS_WAIT_MS
+            now + LEASE_MS / 2
         ],
     )?;
     Ok(())

@@ -66,8 +66,7 @@ pub struct ProcessingState {
     pub orphaned_at: Option<Timestamp>,
     /// Refs and source keys with an edge to it.
     pub parents: Vec<String>,
-    /// Whether what is served is yet to be stitched. Not shown: it passes within moments.
-    #[serde(skip)]
+    /// Whether what is served is yet to be stitched: with its own last run, or with what others made of it.
     pub stitching: bool,
 }
 

@@ -22,7 +22,7 @@ use crate::damage::{damaged, tenant_id, text, value};
 use crate::entities::{Pruning, prune_rest};
 use crate::text::Text;
 use crate::transaction::Transaction;
-use crate::{graph, quotas};
+use crate::{graph, quotas, statistics};
 
 use rows::Stretch;
 pub(super) use rows::stage;
@@ -201,6 +201,7 @@ impl Applying {
 
     /// Places the next entities, of equal refs the last.
     async fn place(&self, storage: &PostgresStorage) -> Result<Step<Applied>, StorageError> {
+        statistics::look_after(storage).await;
         let tx = storage.begin(OPERATION).await?;
         let Some(placed) = self.goes_on(&tx).await? else {
             tx.roll_back().await?;

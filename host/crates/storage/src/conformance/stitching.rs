@@ -80,7 +80,8 @@ pub async fn a_lost_claim_comes_back_after_its_time(storage: &dyn Storage, clock
     assert_eq!(storage.stitch_queue_length().await.unwrap(), 0);
 }
 
-/// A group is stitched once for many of its members, which are stitched at once; what it says of itself waits for nobody.
+/// A group is stitched once for many of its members, which are stitched at once; what it says of itself waits for nobody, nor do
+/// neighbours of a run that is recorded with many of another tenant.
 pub async fn neighbours_of_many_runs_are_stitched_together(
     storage: &dyn Storage,
     clock: &TestClock,
@@ -108,11 +109,20 @@ pub async fn neighbours_of_many_runs_are_stitched_together(
         }
         run_record(claimed, RunResult::Succeeded(Box::new(done)))
     };
-    storage
-        .record(members.iter().map(run).collect())
-        .await
-        .unwrap();
-    let at_once = storage.claim_stitches(100).await.unwrap();
+    let other = World::named(storage, clock, "other").await;
+    other.provide("p", &["component:default/alone"]).await;
+    let alone = claim_only(storage, &worker("w"), "component:default/alone").await;
+    let runs = members.iter().chain([&alone]).map(run);
+    storage.record(runs.collect()).await.unwrap();
+    let mut of_tenants = Vec::new();
+    for _ in 0..2 {
+        of_tenants.push(storage.claim_stitches(100).await.unwrap());
+    }
+    let (others, at_once): (Vec<_>, Vec<_>) = of_tenants
+        .into_iter()
+        .flatten()
+        .partition(|one| one.tenant == other.tenant);
+    assert_eq!(others.len(), 2, "itself and its group");
     assert_eq!(at_once.len(), MEMBERS, "each member and nobody else");
     clock.advance(NEIGHBOURS_WAIT_MS - 1);
     assert!(storage.claim_stitches(100).await.unwrap().is_empty());
@@ -123,11 +133,10 @@ pub async fn neighbours_of_many_runs_are_stitched_together(
     assert_eq!((own.len(), own[0].relations.len()), (1, MEMBERS));
 
     // One more run of a member, alone: there is nothing to wait for.
-    let results = at_once
-        .into_iter()
-        .chain(own)
-        .map(|input| (input, Stitched::Unchanged));
-    storage.record_stitches(results.collect()).await.unwrap();
+    for inputs in [others, at_once.into_iter().chain(own).collect()] {
+        let results = inputs.into_iter().map(|input| (input, Stitched::Unchanged));
+        storage.record_stitches(results.collect()).await.unwrap();
+    }
     let member = entity_ref("component:c0");
     assert!(storage.redrive(world.tenant, &member).await.unwrap());
     let claimed = claim_only(storage, &worker("w"), "component:default/c0").await;
