@@ -12,9 +12,9 @@ use greenroom_test_support::{
 use serde_json::{Value, json};
 
 const BOUND: Duration = Duration::from_secs(120);
-/// CPU time after which a child is at the poison and not at an honest entity, in hundredths of a second: several times what it
-/// takes to start and for what is honest, and a third of what the poison has.
-const BUSY_TICKS: u64 = 100;
+/// CPU time after which a child is at the poison and not at an honest entity, in hundredths of a second: more than it takes to start
+/// and for what is honest, and a quarter of what the poison has.
+const BUSY_TICKS: u64 = 40;
 const GONE: &str = "a sandbox child is gone and is replaced";
 
 async fn worker(host: &TestHost) -> u32 {
