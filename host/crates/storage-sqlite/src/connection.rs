@@ -41,12 +41,18 @@ fn configure(conn: &mut Connection) -> rusqlite::Result<()> {
     wait_for_others(conn)?;
     conn.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     conn.pragma_update(None, "foreign_keys", false)?;
-    conn.pragma_update(None, "synchronous", "FULL")?;
+    wait_for_disk(conn, true)?;
     conn.pragma_update(None, "mmap_size", 0)?;
     conn.pragma_update(None, "wal_autocheckpoint", 1000)?;
     conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
     // What is damaged or planted in the file's schema must not run code of ours.
     conn.pragma_update(None, "trusted_schema", false)
+}
+
+/// Whether commits wait until they are on the disk. Without, a WAL that loses power has lost the last ones, and nothing else.
+pub(crate) fn wait_for_disk(conn: &Connection, wait: bool) -> rusqlite::Result<()> {
+    let synchronous = if wait { "FULL" } else { "NORMAL" };
+    conn.pragma_update(None, "synchronous", synchronous)
 }
 
 fn use_wal(conn: &Connection) -> rusqlite::Result<()> {

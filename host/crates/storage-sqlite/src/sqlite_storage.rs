@@ -103,6 +103,31 @@ impl SqliteStorage {
         .await
     }
 
+    /// As [`SqliteStorage::write`], for what is as good as undone when the machine loses power, such as a claim: its commit does not
+    /// wait for the disk. The next one that does takes it along.
+    pub(crate) async fn write_unsynced<T, F>(
+        &self,
+        operation: &'static str,
+        job: F,
+    ) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut WriteTx<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (clock, quotas) = (Arc::clone(&self.shared.clock), self.quotas);
+        self.on_writer(operation, move |conn| {
+            if let Err(error) = connection::wait_for_disk(conn, false) {
+                return (Err(error), false);
+            }
+            let done = writer::transact(conn, &clock, quotas, job);
+            match connection::wait_for_disk(conn, true) {
+                Ok(()) => done,
+                Err(error) => (Err(error), false),
+            }
+        })
+        .await
+    }
+
     /// Runs `job` on the writer's connection outside a transaction; it answers whether it held the lock long.
     pub(crate) async fn on_writer<T, F>(
         &self,

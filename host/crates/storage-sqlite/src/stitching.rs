@@ -75,7 +75,9 @@ impl StitchQueue for SqliteStorage {
         if due.is_none() {
             return Ok(Vec::new());
         }
-        let (tenant, taken) = self.write(OPERATION, move |tx| take(tx, limit)).await?;
+        let (tenant, taken) = self
+            .write_unsynced(OPERATION, move |tx| take(tx, limit))
+            .await?;
         self.read("load stitch inputs", move |conn| {
             taken
                 .into_iter()

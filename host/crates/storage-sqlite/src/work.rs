@@ -49,7 +49,7 @@ impl WorkQueue for SqliteStorage {
             return Ok(Vec::new());
         }
         let worker = worker.clone();
-        self.write(OPERATION, move |tx| {
+        self.write_unsynced(OPERATION, move |tx| {
             claim::claim(tx, &worker, limit as usize, slots)
         })
         .await

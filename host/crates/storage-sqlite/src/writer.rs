@@ -18,6 +18,7 @@ use rusqlite::{Connection, Params, Transaction, TransactionBehavior};
 use tokio::sync::mpsc;
 
 use crate::clock::StorageClock;
+use crate::connection::wait_for_disk;
 use crate::damage::is_busy;
 use crate::statement;
 
@@ -48,6 +49,9 @@ fn work(mut conn: Connection, mut jobs: mpsc::Receiver<WriteJob>) {
     while let Some(job) = jobs.blocking_recv() {
         let long = catch_unwind(AssertUnwindSafe(|| job(&mut conn))).unwrap_or_else(|_| {
             tracing::error!("a storage write panicked and was rolled back");
+            if let Err(error) = wait_for_disk(&conn, true) {
+                tracing::error!(%error, "commits may not wait for the disk any more");
+            }
             false
         });
         if long && !jobs.is_empty() {
