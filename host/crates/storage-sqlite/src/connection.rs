@@ -1,6 +1,7 @@
 //! Opening a connection with the settings of DESIGN §7 and design note Q5.
 //!
-//! Not the threads that use them. Every connection of ours has the same settings; only a writer's may write.
+//! Not the threads that use them. Every connection of ours has the same settings; only a writer's may write, and only its claims do
+//! not wait for the disk.
 
 use std::path::Path;
 use std::thread;
