@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::backing::{Backed, Backing};
 use crate::catalog::Catalog;
+use crate::report::{OPTIMISED, Report, build};
 
 /// Backstage 4.0 on Postgres takes this many entities a second, of 21 500.
 const BACKSTAGE: f64 = 137.0;
@@ -29,17 +30,13 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// Options of `ingest`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Prints JSON instead of a table.
-    #[arg(long)]
-    json: bool,
     /// Components of the catalog; with what they belong to, the catalog has 1.075 times as many entities.
     #[arg(long, default_value_t = 20_000)]
     components: usize,
     #[command(flatten)]
     backing: Backing,
-    /// Exits with 2 where a target is missed.
-    #[arg(long)]
-    check: bool,
+    #[command(flatten)]
+    report: Report,
 }
 
 /// What was measured.
@@ -76,15 +73,9 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
         .build()
         .map_err(|error| format!("start a runtime: {error}"))?;
     let figures = runtime.block_on(measured(options))?;
-    if options.json {
-        let text = serde_json::to_string_pretty(&figures).map_err(|error| error.to_string())?;
-        println!("{text}");
-    } else {
-        print_table(&figures);
-    }
     let small = figures.backend != "postgres" || figures.bytes_per_entity <= TARGET_BYTES;
     let met = figures.times_backstage >= TARGET && small;
-    Ok(met || !options.check)
+    options.report.tell(&figures, met, print_table)
 }
 
 async fn measured(options: &Options) -> Result<Figures, String> {
@@ -111,7 +102,7 @@ async fn measured(options: &Options) -> Result<Figures, String> {
     let per_second = catalog.len() as f64 / served.as_secs_f64();
     let bytes = backed.bytes().await?.saturating_sub(empty_bytes);
     Ok(Figures {
-        optimised: !cfg!(debug_assertions),
+        optimised: OPTIMISED,
         backend: backed.name(),
         entities: catalog.len(),
         accepted: accepted.as_secs_f64(),
@@ -202,11 +193,6 @@ fn proportional(pid: u32) -> Result<u64, String> {
 }
 
 fn print_table(figures: &Figures) {
-    let build = if figures.optimised {
-        "an optimised build"
-    } else {
-        "a DEBUG build"
-    };
     let Figures {
         backend,
         entities,
@@ -216,7 +202,10 @@ fn print_table(figures: &Figures) {
         resident,
         ..
     } = figures;
-    println!("{build}, {backend}, one full mutation of {entities} entities");
+    println!(
+        "{}, {backend}, one full mutation of {entities} entities",
+        build()
+    );
     println!("{:<32}{accepted:>10.2} s", "accepted");
     println!(
         "{:<32}{served:>10.2} s   {:.0}/s, {:.1} times Backstage's {BACKSTAGE}/s   target ≥ {TARGET}",

@@ -13,6 +13,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::backing::Backing;
+use crate::measure::percentile;
+use crate::report::{OPTIMISED, Report, build};
 
 const TARGET: f64 = 2.0;
 /// How long one registration may take before the run is given up.
@@ -25,9 +27,6 @@ const PUSH: usize = 10_000;
 /// Options of `isolation`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Prints JSON instead of a table.
-    #[arg(long)]
-    json: bool,
     /// Entities of tenant A.
     #[arg(long, default_value_t = 100_000)]
     entities: usize,
@@ -39,9 +38,8 @@ pub(crate) struct Options {
     fuel: Option<u64>,
     #[command(flatten)]
     backing: Backing,
-    /// Exits with 2 where the target is missed.
-    #[arg(long)]
-    check: bool,
+    #[command(flatten)]
+    report: Report,
 }
 
 /// What was measured. Times are milliseconds from the request to the entity being served.
@@ -69,13 +67,9 @@ struct Latency {
 impl Latency {
     fn of(mut times: Vec<f64>) -> Self {
         times.sort_by(f64::total_cmp);
-        let at = |percent: usize| {
-            let place = (times.len() * percent).div_ceil(100).saturating_sub(1);
-            times.get(place).copied().unwrap_or(0.0)
-        };
         Self {
-            p50: at(50),
-            p99: at(99),
+            p50: percentile(&times, 50),
+            p99: percentile(&times, 99),
         }
     }
 }
@@ -88,13 +82,8 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
         .build()
         .map_err(|error| format!("start a runtime: {error}"))?;
     let figures = runtime.block_on(measured(options))?;
-    if options.json {
-        let text = serde_json::to_string_pretty(&figures).map_err(|error| error.to_string())?;
-        println!("{text}");
-    } else {
-        print_table(&figures);
-    }
-    Ok(figures.ratio_p99 <= TARGET || !options.check)
+    let met = figures.ratio_p99 <= TARGET;
+    options.report.tell(&figures, met, print_table)
 }
 
 async fn measured(options: &Options) -> Result<Figures, String> {
@@ -111,7 +100,7 @@ async fn measured(options: &Options) -> Result<Figures, String> {
     let before = dead_letters(operator).await;
     let loaded = Latency::of(registrations(operator, "loaded", options.samples).await?);
     Ok(Figures {
-        optimised: !cfg!(debug_assertions),
+        optimised: OPTIMISED,
         backend: backed.name(),
         entities: options.entities,
         samples: options.samples,
@@ -216,11 +205,6 @@ async fn dead_letters(operator: &Client) -> u64 {
 }
 
 fn print_table(figures: &Figures) {
-    let build = if figures.optimised {
-        "an optimised build"
-    } else {
-        "a DEBUG build"
-    };
     let Figures {
         backend,
         entities,
@@ -230,7 +214,8 @@ fn print_table(figures: &Figures) {
         ..
     } = figures;
     println!(
-        "{build}, {backend}, {entities} entities of tenant A, {samples} registrations of tenant B"
+        "{}, {backend}, {entities} entities of tenant A, {samples} registrations of tenant B",
+        build()
     );
     println!("{:<24}{:>10}{:>10}", "until served (ms)", "p50", "p99");
     println!("{:<24}{:>10.1}{:>10.1}", "idle", idle.p50, idle.p99);

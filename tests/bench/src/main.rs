@@ -13,6 +13,7 @@ mod ingest;
 mod isolation;
 mod measure;
 mod reads;
+mod report;
 mod workload;
 
 use std::process::ExitCode;

@@ -27,6 +27,12 @@ pub(crate) fn in_turns(contenders: &mut [Contender<'_>], rounds: usize) -> Vec<f
     times.into_iter().map(median).collect()
 }
 
+/// The least of sorted figures that so many percent of them do not exceed; zero where there are none.
+pub(crate) fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    let place = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+    sorted.get(place).copied().unwrap_or(0.0)
+}
+
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied().unwrap_or(0.0)

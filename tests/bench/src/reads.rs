@@ -19,6 +19,8 @@ use tokio::net::TcpStream;
 use crate::backing::Backing;
 use crate::catalog::Catalog;
 use crate::ingest::silence;
+use crate::measure::percentile;
+use crate::report::{OPTIMISED, Report, build};
 
 /// How long the catalog may take until it is served.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -78,9 +80,6 @@ const TARGET_P99: f64 = 0.2;
 /// Options of `reads`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Prints JSON instead of a table.
-    #[arg(long)]
-    json: bool,
     /// Components of the catalog; with what they belong to, the catalog has 1.075 times as many entities.
     #[arg(long, default_value_t = 20_000)]
     components: usize,
@@ -92,9 +91,8 @@ pub(crate) struct Options {
     seconds: u64,
     #[command(flatten)]
     backing: Backing,
-    /// Exits with 2 where a target is missed.
-    #[arg(long)]
-    check: bool,
+    #[command(flatten)]
+    report: Report,
 }
 
 /// What was measured.
@@ -135,13 +133,8 @@ pub(crate) fn run(options: &Options) -> Result<bool, String> {
         .build()
         .map_err(|error| format!("start a runtime: {error}"))?;
     let figures = runtime.block_on(measured(options))?;
-    if options.json {
-        let text = serde_json::to_string_pretty(&figures).map_err(|error| error.to_string())?;
-        println!("{text}");
-    } else {
-        print_table(&figures);
-    }
-    Ok(figures.reads.iter().all(Read::met) || !options.check)
+    let met = figures.reads.iter().all(Read::met);
+    options.report.tell(&figures, met, print_table)
 }
 
 async fn measured(options: &Options) -> Result<Figures, String> {
@@ -164,7 +157,7 @@ async fn measured(options: &Options) -> Result<Figures, String> {
         reads.push(read(&backed.host, asked, options).await?);
     }
     Ok(Figures {
-        optimised: !cfg!(debug_assertions),
+        optimised: OPTIMISED,
         backend: backed.name(),
         entities: catalog.len(),
         connections: options.connections,
@@ -184,18 +177,14 @@ async fn read(host: &TestHost, asked: &Asked, options: &Options) -> Result<Read,
         .copied()
         .collect();
     times.sort_by(f64::total_cmp);
-    let at = |percent: usize| {
-        let place = (times.len() * percent).div_ceil(100).saturating_sub(1);
-        times.get(place).copied().unwrap_or(f64::INFINITY)
-    };
     let per_second = times.len() as f64 / seconds;
     Ok(Read {
         name: asked.name,
         per_second,
         times_backstage: per_second / asked.backstage_per_second,
         target: asked.target,
-        p50: at(50),
-        p99: at(99),
+        p50: percentile(&times, 50),
+        p99: percentile(&times, 99),
         p99_target: asked.backstage_p99 * TARGET_P99,
         body_bytes: answers.first().map_or(0, |(_, bytes)| *bytes),
     })
@@ -263,14 +252,12 @@ async fn answered(
 }
 
 fn print_table(figures: &Figures) {
-    let build = if figures.optimised {
-        "an optimised build"
-    } else {
-        "a DEBUG build"
-    };
     println!(
-        "{build}, {}, {} entities, {} connections",
-        figures.backend, figures.entities, figures.connections
+        "{}, {}, {} entities, {} connections",
+        build(),
+        figures.backend,
+        figures.entities,
+        figures.connections
     );
     println!(
         "{:<22}{:>10}{:>12}{:>9}{:>9}{:>9}{:>9}{:>9}",
