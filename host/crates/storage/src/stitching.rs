@@ -40,7 +40,7 @@ pub struct StitchInput {
     pub diagnostics: Vec<Diagnostic>,
     /// Whether no edge leads to it.
     pub orphan: bool,
-    /// Distinct (type, target) of relations whose source it is, ordered by type, then target.
+    /// Distinct (type, target) of relations whose source it is, ordered by type, then target; none if there is nothing to stitch.
     pub relations: Vec<(String, EntityRef)>,
     /// The etag now served.
     pub served_etag: Option<String>,

@@ -60,12 +60,16 @@ pub(crate) async fn load(
             input.orphan = value(row, 4, "refresh_state.orphaned_at")?;
         }
     }
+    // A ref that nobody has registered may be the owner of thousands.
+    let there = inputs.iter().filter(|input| input.processed.is_some());
+    let there: Vec<EntityRef> = there.map(|input| input.entity_ref.clone()).collect();
+    let there = ref_texts(&there);
     let rows = tx
         .rows(
             "SELECT DISTINCT source_entity_ref, type, target_entity_ref FROM relations
              WHERE tenant_id = $1 AND source_entity_ref = ANY($2::text[])
              ORDER BY source_entity_ref, type, target_entity_ref",
-            &[&tenant.0, &asked],
+            &[&tenant.0, &there],
         )
         .await?;
     for row in &rows {

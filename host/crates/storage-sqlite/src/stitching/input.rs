@@ -30,28 +30,21 @@ pub(crate) fn load(
             ))
         },
     )?;
-    let relations = statement::all(
-        conn,
-        "SELECT DISTINCT type, target_entity_ref FROM relations
-         WHERE tenant_id = ?1 AND source_entity_ref = ?2 ORDER BY type, target_entity_ref",
-        key,
-        |row| {
-            Ok((
-                value(row, 0, "relations.type")?,
-                stored_ref(row, 1, "relations.target_entity_ref")?,
-            ))
-        },
-    )?;
+    let (uid, processed, diagnostics, orphan) = match state {
+        Some((uid, processed, diagnostics, orphan)) => (Some(uid), processed, diagnostics, orphan),
+        None => (None, None, Vec::new(), false),
+    };
+    // A ref that nobody has registered may be the owner of thousands.
+    let relations = match &processed {
+        Some(_) => relations(conn, tenant, &entity_ref)?,
+        None => Vec::new(),
+    };
     let served_etag = statement::one(
         conn,
         "SELECT etag FROM final_entities WHERE tenant_id = ?1 AND entity_ref = ?2",
         key,
         |row| value(row, 0, "final_entities.etag"),
     )?;
-    let (uid, processed, diagnostics, orphan) = match state {
-        Some((uid, processed, diagnostics, orphan)) => (Some(uid), processed, diagnostics, orphan),
-        None => (None, None, Vec::new(), false),
-    };
     Ok(StitchInput {
         tenant,
         entity_ref,
@@ -64,4 +57,24 @@ pub(crate) fn load(
         relations,
         served_etag,
     })
+}
+
+/// Its distinct relations, in order.
+fn relations(
+    conn: &Connection,
+    tenant: TenantId,
+    entity_ref: &EntityRef,
+) -> rusqlite::Result<Vec<(String, EntityRef)>> {
+    statement::all(
+        conn,
+        "SELECT DISTINCT type, target_entity_ref FROM relations
+         WHERE tenant_id = ?1 AND source_entity_ref = ?2 ORDER BY type, target_entity_ref",
+        params![tenant.0, entity_ref.as_str()],
+        |row| {
+            Ok((
+                value(row, 0, "relations.type")?,
+                stored_ref(row, 1, "relations.target_entity_ref")?,
+            ))
+        },
+    )
 }

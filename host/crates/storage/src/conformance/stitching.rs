@@ -123,6 +123,9 @@ pub async fn neighbours_of_many_runs_are_stitched_together(
         .flatten()
         .partition(|one| one.tenant == other.tenant);
     assert_eq!(others.len(), 2, "itself and its group");
+    let unregistered = others.iter().find(|one| one.processed.is_none()).unwrap();
+    assert_eq!(unregistered.entity_ref.as_str(), "group:default/g");
+    assert!(unregistered.relations.is_empty(), "nothing is made of them");
     assert_eq!(at_once.len(), MEMBERS, "each member and nobody else");
     clock.advance(NEIGHBOURS_WAIT_MS - 1);
     assert!(storage.claim_stitches(100).await.unwrap().is_empty());
