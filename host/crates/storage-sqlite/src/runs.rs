@@ -50,8 +50,14 @@ impl RunQueue for SqliteStorage {
     }
 
     async fn claim_runs(&self, worker: &WorkerId, limit: u32) -> Result<Vec<Run>, StorageError> {
+        const OPERATION: &str = "claim runs";
+        // A look on a reader first: every wake-up asks, mostly there is none, and then no write lock is taken.
+        let now = self.now();
+        if !self.read(OPERATION, move |conn| any(conn, now)).await? {
+            return Ok(Vec::new());
+        }
         let worker = worker.clone();
-        self.write("claim runs", move |tx| claim(tx, &worker, limit as usize))
+        self.write(OPERATION, move |tx| claim(tx, &worker, limit as usize))
             .await
     }
 
@@ -135,6 +141,19 @@ fn create(tx: &mut WriteTx<'_>, tenant: TenantId, run: &NewRun) -> rusqlite::Res
         params![tenant.0, run.id.0, run.kind.as_str(), run.request, now],
     )?;
     Ok(())
+}
+
+/// Whether there is a run to claim, or one of a dead worker to free.
+fn any(conn: &Connection, now: Timestamp) -> rusqlite::Result<bool> {
+    let any = statement::one(
+        conn,
+        "SELECT EXISTS (SELECT 1 FROM runs WHERE state = 'queued' AND kind <> 'inspect-revision')
+             OR EXISTS (SELECT 1 FROM runs WHERE state = 'running' AND kind <> 'inspect-revision'
+                        AND worker_id NOT IN (SELECT worker_id FROM workers WHERE expires_at > ?1))",
+        params![now.0],
+        |row| value(row, 0, "runs"),
+    )?;
+    Ok(any.unwrap_or(false))
 }
 
 fn claim(tx: &mut WriteTx<'_>, worker: &WorkerId, limit: usize) -> rusqlite::Result<Vec<Run>> {
