@@ -1,6 +1,6 @@
 //! Opening a connection with the settings of DESIGN §7 and design note Q5.
 //!
-//! Not the threads that use them. Every connection of ours has the same settings; only a writer's may write, and only its claims do
+//! Not the threads that use them. Every connection of ours has the same settings; only a writer's may write, and what it may lose does
 //! not wait for the disk.
 
 use std::path::Path;

@@ -3,6 +3,9 @@
 //! All of one run is one transaction, and many small runs share one (DESIGN §7: up to 500 rows or 4 MiB). A run with more
 //! children than that places them first, in such transactions, each fenced too; that only adds and updates, so a run that
 //! loses its claim half way has removed nothing. What is removed goes with the last one.
+//!
+//! None of them waits for the disk: nothing here is in the change log or told to anybody before it is stitched, and that waits. A
+//! machine that loses power finds the run's item still queued, or held by a worker that is gone.
 
 mod failure;
 mod reads_used;
@@ -95,7 +98,7 @@ pub(crate) async fn record(
             let batch = std::mem::take(&mut jobs);
             outcomes.extend(
                 storage
-                    .write(OPERATION, move |tx| batch_of(tx, batch))
+                    .write_unsynced(OPERATION, move |tx| batch_of(tx, batch))
                     .await?,
             );
             (rows, bytes) = (0, 0);
@@ -112,7 +115,7 @@ pub(crate) async fn record(
     if !jobs.is_empty() {
         outcomes.extend(
             storage
-                .write(OPERATION, move |tx| batch_of(tx, jobs))
+                .write_unsynced(OPERATION, move |tx| batch_of(tx, jobs))
                 .await?,
         );
     }
@@ -167,7 +170,7 @@ async fn place_ahead(
     for chunk in chunks(&success.children) {
         let (claim, chunk) = (record.claim.clone(), chunk.to_vec());
         let placed = storage
-            .write("place children", move |tx| {
+            .write_unsynced("place children", move |tx| {
                 let Some(target) = target(tx, &claim)? else {
                     return Ok(None);
                 };

@@ -27,6 +27,15 @@ pub struct SqliteStorage {
     quotas: Quotas,
 }
 
+/// When a commit is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Durable {
+    /// When it is answered.
+    Now,
+    /// With the next one that waits.
+    Later,
+}
+
 struct Shared {
     clock: Arc<StorageClock>,
     writes: mpsc::Sender<WriteJob>,
@@ -86,7 +95,7 @@ impl SqliteStorage {
         self.shared.clock.now()
     }
 
-    /// Runs `job` on the writer, in one transaction that commits if it answers `Ok`.
+    /// Runs `job` on the writer, in one transaction that commits if it answers `Ok`, and is on the disk then.
     pub(crate) async fn write<T, F>(
         &self,
         operation: &'static str,
@@ -96,15 +105,11 @@ impl SqliteStorage {
         T: Send + 'static,
         F: FnOnce(&mut WriteTx<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
-        let (clock, quotas) = (Arc::clone(&self.shared.clock), self.quotas);
-        self.on_writer(operation, move |conn| {
-            writer::transact(conn, &clock, quotas, job)
-        })
-        .await
+        self.commit(operation, Durable::Now, job).await
     }
 
-    /// As [`SqliteStorage::write`], for what is as good as undone when the machine loses power, such as a claim: its commit does not
-    /// wait for the disk. The next one that does takes it along.
+    /// As [`SqliteStorage::write`], for what a worker does of itself and does again where the machine loses power, such as a claim:
+    /// its commit does not wait for the disk. The next one that does takes it along.
     pub(crate) async fn write_unsynced<T, F>(
         &self,
         operation: &'static str,
@@ -114,8 +119,24 @@ impl SqliteStorage {
         T: Send + 'static,
         F: FnOnce(&mut WriteTx<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.commit(operation, Durable::Later, job).await
+    }
+
+    async fn commit<T, F>(
+        &self,
+        operation: &'static str,
+        durable: Durable,
+        job: F,
+    ) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut WriteTx<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
         let (clock, quotas) = (Arc::clone(&self.shared.clock), self.quotas);
         self.on_writer(operation, move |conn| {
+            if durable == Durable::Now {
+                return writer::transact(conn, &clock, quotas, job);
+            }
             if let Err(error) = connection::wait_for_disk(conn, false) {
                 return (Err(error), false);
             }
