@@ -31,6 +31,10 @@ pub(super) fn run(flags: &WorkerFlags, child: bool) -> anyhow::Result<()> {
         worker: flags.clone(),
         ..ServeFlags::default()
     })?;
+    if child && config.database_url.is_some() {
+        // The database is of another session, if it is on this machine at all.
+        greenroom_lockdown::leave_session();
+    }
     runtime()?.block_on(async {
         let lifecycle = Lifecycle::new();
         let data = Arc::new(DataDir::open(&config.data_dir)?);

@@ -78,6 +78,8 @@ impl CompileChild {
             .arg("compile")
             .arg(format!("--cpu-seconds={}", self.cpu_seconds))
             .env_clear()
+            // What is pressed on a terminal is for the worker to act on.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

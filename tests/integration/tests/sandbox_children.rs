@@ -90,6 +90,24 @@ async fn strike_when_busy(worker: u32, alone: bool, struck: &[u32], blow: Blow) 
     child.pid
 }
 
+/// All but the kept thread leave a core to whoever wakes up, and a key that is pressed on a terminal is the worker's to act on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guests_give_way_and_are_out_of_the_terminals_reach() {
+    const SCHED_OTHER: u64 = 0;
+    const SCHED_IDLE: u64 = 5;
+    let host = TestHost::builder().start().await;
+    let child = shared(worker(&host).await, None).await;
+    let threads = wait_until("guest threads run", BOUND, async || {
+        let threads = child.guest_threads();
+        let given_way = |(_, policy): &&(String, u64)| *policy == SCHED_IDLE;
+        let others = threads.iter().filter(given_way).count();
+        (others > 0 && others + 1 == threads.len()).then_some(threads)
+    })
+    .await;
+    assert_eq!(threads[0], ("guest-0".to_owned(), SCHED_OTHER));
+    assert_eq!(child.process_group(), Some(child.pid.into()));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c22_a_run_that_kills_its_process_twice_alone_is_blamed_and_nobody_else() {
     let host = TestHost::builder().start().await;

@@ -47,12 +47,31 @@ impl SandboxChild {
 
     /// CPU time it has used, in hundredths of a second.
     pub fn cpu_ticks(self) -> u64 {
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
-        let Some((_, fields)) = text.rsplit_once(") ") else {
-            return 0;
+        let of = |place| stat(&format!("/proc/{}/stat", self.pid), place).unwrap_or(0);
+        of(14) + of(15)
+    }
+
+    /// Its process group.
+    pub fn process_group(self) -> Option<u64> {
+        stat(&format!("/proc/{}/stat", self.pid), 5)
+    }
+
+    /// The threads that guests run on: name and scheduling policy (`SCHED_OTHER` is 0, `SCHED_IDLE` is 5), by name.
+    pub fn guest_threads(self) -> Vec<(String, u64)> {
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.pid)) else {
+            return Vec::new();
         };
-        let field = |number| fields.split(' ').nth(number)?.parse::<u64>().ok();
-        field(11).unwrap_or(0) + field(12).unwrap_or(0)
+        let mut guests: Vec<(String, u64)> = threads
+            .filter_map(|thread| {
+                let path = thread.ok()?.path();
+                let name = fs::read_to_string(path.join("comm")).ok()?;
+                let policy = stat(path.join("stat").to_str()?, 41)?;
+                Some((name.trim().to_owned(), policy))
+            })
+            .filter(|(name, _)| name.starts_with("guest-"))
+            .collect();
+        guests.sort();
+        guests
     }
 
     /// One line of `/proc/<pid>/status`.
@@ -91,4 +110,11 @@ impl SandboxChild {
             let _ = kill_process(pid, signal);
         }
     }
+}
+
+/// A number of a `stat` file, by its place in `proc_pid_stat(5)`, from 4 on.
+fn stat(path: &str, place: usize) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    let (_, after_name) = text.rsplit_once(") ")?;
+    after_name.split(' ').nth(place - 3)?.parse().ok()
 }

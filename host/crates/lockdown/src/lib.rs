@@ -27,7 +27,7 @@ mod syscalls;
 
 pub use error::LockdownError;
 pub use layers::Layers;
-pub use resources::give_way;
+pub use resources::{give_way, leave_session};
 
 /// What the process is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,6 @@ pub struct Enclosed {
 pub fn enclose(inmate: Inmate) -> Result<Enclosed, LockdownError> {
     descriptors::close_all_but_three();
     resources::mark_first_to_go();
-    resources::leave_session();
     let namespaces = namespaces::leave();
     resources::limit(inmate)?;
     let landlock = files::renounce();

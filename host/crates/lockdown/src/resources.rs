@@ -30,17 +30,18 @@ pub(crate) fn mark_first_to_go() {
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
 }
 
-/// Makes this process a session of its own, lower than all others. Where the kernel shares out cores among sessions first
-/// (`sched(7)`, "the autogroup feature"), a lower priority counts within one only: the API shares one with its workers, but the
-/// database has another, and guests would have as much of a core as it. Needs a path, as above; in a container, and on most
-/// kernels of servers, there is nothing to say.
-pub(crate) fn leave_session() {
+/// Makes this process, and what it starts, a session of its own, lower than all others.
+///
+/// Where the kernel shares out cores among sessions first (`sched(7)`, "the autogroup feature"), a lower priority counts within one
+/// only. Somebody in another session, such as a database, would have no more of a core than guests have. In a container, and on most
+/// kernels of servers, there is nothing to say. Needs a path.
+pub fn leave_session() {
     if setsid().is_err() {
         return;
     }
     #[expect(
         clippy::disallowed_methods,
-        reason = "the kernel offers this as a file only, and the process renounces paths right after"
+        reason = "the kernel offers this as a file only"
     )]
     let _ = std::fs::write("/proc/self/autogroup", NICE.to_string());
 }
@@ -80,9 +81,25 @@ pub(crate) fn limit(inmate: Inmate) -> Result<(), LockdownError> {
 
 /// Lets the calling thread give way to every other: whoever wakes up beside it has the core at once. Threads that it starts
 /// begin like it.
+///
+/// The lowest priority is not enough for that: who slept for less than its share still waits, for up to a tick of some
+/// milliseconds. A thread that is *idle* (`sched(7)`, `SCHED_IDLE`) is preempted by any other of its session or container.
 pub fn give_way() {
-    // Of this thread alone: Linux keeps it for each. Not being allowed to be nice is no reason not to go on.
+    // Of this thread alone: Linux keeps both for each. Not being allowed to be nice is no reason not to go on.
     let _ = setpriority_process(None, NICEST);
+    let nothing_more = libc::sched_param { sched_priority: 0 };
+    #[expect(
+        unsafe_code,
+        reason = "neither the standard library nor rustix sets a policy; the kernel reads one integer and changes this thread alone"
+    )]
+    let _ = unsafe {
+        libc::syscall(
+            libc::SYS_sched_setscheduler,
+            0,
+            libc::SCHED_IDLE,
+            &raw const nothing_more,
+        )
+    };
 }
 
 /// Allows no further process or thread.

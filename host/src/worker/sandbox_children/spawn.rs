@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
 use greenroom_sandbox_child::page_bytes;
@@ -44,6 +45,8 @@ pub(super) fn start(program: &OsStr, threads: usize, alone: bool) -> io::Result<
         .args(["sandbox", "--threads", &threads.to_string()])
         .env_clear()
         .current_dir("/")
+        // What is pressed on a terminal is for the worker to act on.
+        .process_group(0)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::from(notes.try_clone()?))
         .stderr(Stdio::from(OwnedFd::from(speaking)));
