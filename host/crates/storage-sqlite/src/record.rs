@@ -4,8 +4,8 @@
 //! children than that places them first, in such transactions, each fenced too; that only adds and updates, so a run that
 //! loses its claim half way has removed nothing. What is removed goes with the last one.
 //!
-//! None of them waits for the disk: nothing here is in the change log or told to anybody before it is stitched, and that waits. A
-//! machine that loses power finds the run's item still queued, or held by a worker that is gone.
+//! None of them waits for the disk: nothing here is in the change log, and nothing of it is acknowledged to anybody. A machine that
+//! loses power finds the run's item still queued, or held by a worker that is gone, and runs it again; what is stitched from it waits.
 
 mod failure;
 mod reads_used;
