@@ -1,7 +1,9 @@
-//! Who changed what: one record for each mutation that was made (DESIGN §4).
+//! Who changed what: one record for each mutation that was made, written with it (DESIGN §4).
+
+use std::sync::Arc;
 
 use greenroom_model::{TenantId, Timestamp};
-use greenroom_storage::AuditEntry;
+use greenroom_storage::{AuditEntry, Storage};
 
 use super::auth::Actor;
 use super::error::ApiError;
@@ -38,9 +40,18 @@ impl<'a> Deed<'a> {
         }
     }
 
-    /// Appends the record.
+    /// A handle on storage for doing it: the record is written in the transaction of the change, and if there is none it is not.
+    pub(crate) fn on(self, state: &ApiState) -> Arc<dyn Storage> {
+        state.storage.audited(self.entry())
+    }
+
+    /// Appends the record of what changes nothing in storage.
     pub(crate) async fn record(self, state: &ApiState) -> Result<(), ApiError> {
-        let entry = AuditEntry {
+        Ok(state.storage.append_audit(self.entry()).await?)
+    }
+
+    fn entry(self) -> AuditEntry {
+        AuditEntry {
             at: Timestamp::default(),
             tenant: self.tenant,
             actor: self.actor.token_id.clone(),
@@ -49,7 +60,6 @@ impl<'a> Deed<'a> {
             remote: self.actor.remote.clone(),
             before: self.before,
             after: self.after,
-        };
-        Ok(state.storage.append_audit(entry).await?)
+        }
     }
 }

@@ -114,8 +114,16 @@ pub(super) async fn update(
     check(listing, &put)?;
     let before = settings(state, access.tenant, listing).await?;
     let expected = if_match.expected(before.settings_version)?;
-    let stored = state
-        .storage
+    let mut deed = Deed::new(
+        &access.actor,
+        Some(access.tenant),
+        "update_processor_settings",
+        listing.name.as_str(),
+    );
+    deed.before = Some(json!(before.settings).to_string());
+    deed.after = Some(json!(put).to_string());
+    let stored = deed
+        .on(state)
         .put_bundled_settings(access.tenant, &listing.name, put.clone(), expected)
         .await?;
     let version = match stored {
@@ -124,17 +132,6 @@ pub(super) async fn update(
         SettingsPut::NoProcessor => return Err(no_processor(&listing.name)),
     };
     state.wakes.outgoing.notify_one();
-    if before.settings != put {
-        let mut deed = Deed::new(
-            &access.actor,
-            Some(access.tenant),
-            "update_processor_settings",
-            listing.name.as_str(),
-        );
-        deed.before = Some(json!(before.settings).to_string());
-        deed.after = Some(json!(put).to_string());
-        deed.record(state).await?;
-    }
     Ok(tagged(extract::json(StatusCode::OK, &put), version))
 }
 

@@ -3,7 +3,7 @@
 //! One that is dropped before it is applied, because it was wrong or its client has gone, is dropped from storage too.
 
 use greenroom_model::TenantId;
-use greenroom_storage::{MutationId, MutationKind, MutationLine, MutationOutcome};
+use greenroom_storage::{MutationId, MutationKind, MutationLine, MutationOutcome, Storage};
 
 use super::error::ApiError;
 use super::mutation_lines::whole;
@@ -88,9 +88,21 @@ impl Staging {
         Ok(refs.len() as u64)
     }
 
-    /// Applies it.
-    pub(super) async fn apply(mut self) -> Result<MutationOutcome, ApiError> {
-        let storage = &self.state.storage;
+    /// What kind of mutation it is.
+    pub(super) fn kind(&self) -> &'static str {
+        self.kind.as_str()
+    }
+
+    /// Lines that were read.
+    pub(super) fn lines(&self) -> u64 {
+        self.staged + self.held.len() as u64
+    }
+
+    /// Applies it through `storage`.
+    pub(super) async fn apply(
+        mut self,
+        storage: &dyn Storage,
+    ) -> Result<MutationOutcome, ApiError> {
         match self.id.take() {
             Some(id) => storage
                 .apply_staged(self.tenant, &id)

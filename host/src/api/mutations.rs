@@ -135,19 +135,17 @@ async fn apply(
     source_key: String,
 ) -> Result<MutationOutcome, ApiError> {
     let _turn = turn.apply().await?;
-    let outcome = staging.apply().await?;
-    state.wakes.outgoing.notify_one();
+    // What it comes to is known at its end only; that it was made is told from its first step on, which is the one that counts.
     let mut deed = Deed::new(
         &access.actor,
         Some(access.tenant),
         "apply_mutation",
         source_key,
     );
-    deed.after = Some(
-        json!({"added": outcome.added, "updated": outcome.updated, "removed": outcome.removed})
-            .to_string(),
-    );
-    deed.record(state).await?;
+    deed.after = Some(json!({"type": staging.kind(), "lines": staging.lines()}).to_string());
+    let storage = deed.on(state);
+    let outcome = staging.apply(&*storage).await?;
+    state.wakes.outgoing.notify_one();
     Ok(outcome)
 }
 

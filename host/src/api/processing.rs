@@ -144,22 +144,20 @@ pub(super) async fn force_refresh(
         .storage
         .find_processing(access.tenant, &entity_ref)
         .await?;
-    if !state
-        .storage
+    let deed = Deed::new(
+        &access.actor,
+        Some(access.tenant),
+        "force_refresh",
+        entity_ref.as_str(),
+    );
+    if !deed
+        .on(&state)
         .refresh_entity(access.tenant, &entity_ref, RefreshScope::Forced)
         .await?
     {
         return Err(not_found(&entity_ref));
     }
     state.wakes.outgoing.notify_one();
-    Deed::new(
-        &access.actor,
-        Some(access.tenant),
-        "force_refresh",
-        entity_ref.as_str(),
-    )
-    .record(&state)
-    .await?;
     let ran_before = before.and_then(|before| before.last_run);
     loop {
         let now = state
@@ -195,18 +193,16 @@ pub(super) async fn redrive_entity(
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
     let entity_ref = path.entity_ref()?;
-    if !state.storage.redrive(access.tenant, &entity_ref).await? {
-        return Err(not_found(&entity_ref));
-    }
-    state.wakes.outgoing.notify_one();
-    Deed::new(
+    let deed = Deed::new(
         &access.actor,
         Some(access.tenant),
         "redrive_entity",
         entity_ref.as_str(),
-    )
-    .record(&state)
-    .await?;
+    );
+    if !deed.on(&state).redrive(access.tenant, &entity_ref).await? {
+        return Err(not_found(&entity_ref));
+    }
+    state.wakes.outgoing.notify_one();
     Ok(extract::json(
         StatusCode::ACCEPTED,
         &json!({"entityRef": entity_ref}),

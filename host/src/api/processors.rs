@@ -6,7 +6,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use greenroom_model::ProcessorName;
-use greenroom_storage::{CreatedProcessor, Processor};
+use greenroom_storage::{CreatedProcessor, Processor, ProcessorSettings};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -110,26 +110,32 @@ pub(super) async fn create_processor(
         None if if_match != IfMatch::Absent => return Err(no_processor(&name)),
         None => StatusCode::CREATED,
     };
-    let created = state.storage.create_processor(access.tenant, &name).await?;
+    let changed = |before: Option<&ProcessorSettings>, after: &ProcessorSettings| {
+        let tenant = Some(access.tenant);
+        let mut deed = Deed::new(&access.actor, tenant, "create_processor", name.as_str());
+        deed.before = before.map(|before| json!(before).to_string());
+        deed.after = Some(json!(after).to_string());
+        deed.on(&state)
+    };
+    let created = changed(None, &ProcessorSettings::default())
+        .create_processor(access.tenant, &name)
+        .await?;
     let mut processor = match created {
         CreatedProcessor::There(processor) => *processor,
         CreatedProcessor::OverQuota(over) => return Err(ApiError::conflict(over.to_string())),
     };
-    let before = processor.settings.clone();
     if let Some(settings) = settings {
-        let version = put(&state, access.tenant, &processor, &settings, &if_match).await?;
+        let storage = changed(Some(&processor.settings), &settings);
+        let version = put(
+            &state,
+            &*storage,
+            access.tenant,
+            &processor,
+            &settings,
+            &if_match,
+        )
+        .await?;
         (processor.settings, processor.settings_version) = (settings, version);
-    }
-    if known.is_none() || before != processor.settings {
-        let mut deed = Deed::new(
-            &access.actor,
-            Some(access.tenant),
-            "create_processor",
-            name.as_str(),
-        );
-        deed.before = known.map(|known| json!(known.settings).to_string());
-        deed.after = Some(json!(processor.settings).to_string());
-        deed.record(&state).await?;
     }
     let body = activations::with_activation(&state, access.tenant, &processor).await?;
     let response = extract::json(status, &body);
@@ -150,17 +156,19 @@ pub(super) async fn delete_processor(
             "`{name}` comes with the host; turn it off with `\"enabled\": false` in its settings"
         )));
     }
-    if !state.storage.delete_processor(access.tenant, &name).await? {
-        return Err(no_processor(&name));
-    }
-    state.wakes.outgoing.notify_one();
-    Deed::new(
+    let deed = Deed::new(
         &access.actor,
         Some(access.tenant),
         "delete_processor",
         name.as_str(),
-    )
-    .record(&state)
-    .await?;
+    );
+    if !deed
+        .on(&state)
+        .delete_processor(access.tenant, &name)
+        .await?
+    {
+        return Err(no_processor(&name));
+    }
+    state.wakes.outgoing.notify_one();
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -44,11 +44,6 @@ pub(super) async fn refresh_entities(
             keys.len()
         )));
     }
-    let entities = state
-        .storage
-        .refresh_by_keys(access.tenant, keys.clone())
-        .await?;
-    state.wakes.outgoing.notify_one();
     let mut deed = Deed::new(
         &access.actor,
         Some(access.tenant),
@@ -56,7 +51,8 @@ pub(super) async fn refresh_entities(
         source_key,
     );
     deed.after = Some(json!({"keys": keys}).to_string());
-    deed.record(&state).await?;
+    let entities = deed.on(&state).refresh_by_keys(access.tenant, keys).await?;
+    state.wakes.outgoing.notify_one();
     Ok(extract::json(
         StatusCode::OK,
         &json!({"entities": entities}),

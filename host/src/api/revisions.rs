@@ -218,8 +218,15 @@ pub(super) async fn delete_revision(
     params.only(&[])?;
     let (processor, revision) = at(&state, access.tenant, &path).await?;
     let (name, number) = (&processor.name, revision.number);
-    match state
-        .storage
+    let mut deed = Deed::new(
+        &access.actor,
+        Some(access.tenant),
+        "delete_revision",
+        name.as_str(),
+    );
+    deed.before = Some(json!({"revision": number, "digest": revision.digest}).to_string());
+    match deed
+        .on(&state)
         .delete_revision(access.tenant, name, number)
         .await?
     {
@@ -236,14 +243,6 @@ pub(super) async fn delete_revision(
             )));
         }
     }
-    let mut deed = Deed::new(
-        &access.actor,
-        Some(access.tenant),
-        "delete_revision",
-        name.as_str(),
-    );
-    deed.before = Some(json!({"revision": number, "digest": revision.digest}).to_string());
-    deed.record(&state).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -339,16 +338,24 @@ async fn activate(
     state
         .rates
         .take(access.tenant, Limited::Activations, per_minute, clock)?;
+    let mut deed = Deed::new(&access.actor, Some(access.tenant), action, name.as_str());
+    let mut from = json!({"current": before.current});
+    let mut to = json!({"current": number});
+    if config.is_some() && config != before.settings.config {
+        from["config"] = json!(before.settings.config);
+        to["config"] = json!(config);
+    }
+    deed.before = Some(from.to_string());
+    deed.after = Some(to.to_string());
+    let storage = deed.on(state);
     let activated = match config {
         None => {
-            state
-                .storage
+            storage
                 .activate_revision(access.tenant, name, number)
                 .await?
         }
         Some(config) => {
-            state
-                .storage
+            storage
                 .activate_revision_with_config(access.tenant, name, number, config)
                 .await?
         }
@@ -360,17 +367,6 @@ async fn activate(
     }
     state.wakes.outgoing.notify_one();
     let now = processor(state, access.tenant, name).await?;
-    let mut deed = Deed::new(&access.actor, Some(access.tenant), action, name.as_str());
-    let noted = |current: Option<u32>, processor: &Processor| {
-        let mut noted = json!({"current": current});
-        if before.settings.config != now.settings.config {
-            noted["config"] = json!(processor.settings.config);
-        }
-        Some(noted.to_string())
-    };
-    deed.before = noted(before.current, &before);
-    deed.after = noted(Some(number), &now);
-    deed.record(state).await?;
     let version = now.settings_version;
     let body = activations::with_activation(state, access.tenant, &now).await?;
     Ok(tagged(extract::json(StatusCode::OK, &body), version))

@@ -7,7 +7,9 @@
 use axum::extract::State;
 use axum::response::Response;
 use greenroom_model::{CallLimits, Matcher, ProcessorName, TenantId, check_subscription};
-use greenroom_storage::{Processor, ProcessorSettings, Revision, RevisionState, SettingsPut};
+use greenroom_storage::{
+    Processor, ProcessorSettings, Revision, RevisionState, SettingsPut, Storage,
+};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -71,24 +73,31 @@ pub(super) async fn update_processor_settings(
         .find_processor(access.tenant, &name)
         .await?
         .ok_or_else(|| no_processor(&name))?;
-    let version = put(&state, access.tenant, &before, &settings, &if_match).await?;
-    if before.settings != settings {
-        let mut deed = Deed::new(
-            &access.actor,
-            Some(access.tenant),
-            "update_processor_settings",
-            name.as_str(),
-        );
-        deed.before = Some(json!(before.settings).to_string());
-        deed.after = Some(json!(settings).to_string());
-        deed.record(&state).await?;
-    }
+    let mut deed = Deed::new(
+        &access.actor,
+        Some(access.tenant),
+        "update_processor_settings",
+        name.as_str(),
+    );
+    deed.before = Some(json!(before.settings).to_string());
+    deed.after = Some(json!(settings).to_string());
+    let storage = deed.on(&state);
+    let version = put(
+        &state,
+        &*storage,
+        access.tenant,
+        &before,
+        &settings,
+        &if_match,
+    )
+    .await?;
     Ok(tagged(extract::json(StatusCode::OK, &settings), version))
 }
 
-/// Checks settings against the current revision and stores them if they are new. Answers their version.
+/// Checks settings against the current revision and stores them through `storage` if they are new. Answers their version.
 pub(super) async fn put(
     state: &ApiState,
+    storage: &dyn Storage,
     tenant: TenantId,
     before: &Processor,
     settings: &ProcessorSettings,
@@ -105,8 +114,7 @@ pub(super) async fn put(
                 .map_err(|wrong| ApiError::input(format!("request/body/{wrong}")))?;
         }
     }
-    let put = state
-        .storage
+    let put = storage
         .put_processor_settings_if(tenant, &before.name, settings.clone(), expected)
         .await?;
     let version = match put {

@@ -203,8 +203,9 @@ async fn publish(
     if known.is_none_or(|revision| revision.state == RevisionState::Inspecting) {
         runs::room_to_inspect(state, access.tenant).await?;
     }
-    let added = state
-        .storage
+    let deed = |action| Deed::new(&access.actor, Some(access.tenant), action, name.as_str());
+    let added = deed("upload_revision")
+        .on(state)
         .publish_revision(access.tenant, name, &upload, &digest, bytes)
         .await?;
     // From here on storage has it, or has dropped it.
@@ -216,18 +217,9 @@ async fn publish(
     };
     let keep = state.storage.quotas(access.tenant).await?;
     let keep = keep.revisions_per_processor;
-    let dropped = state
-        .storage
+    deed("drop_old_revisions")
+        .on(state)
         .drop_old_revisions(access.tenant, name, keep)
         .await?;
-    let mut deed = Deed::new(
-        &access.actor,
-        Some(access.tenant),
-        "upload_revision",
-        name.as_str(),
-    );
-    let after = json!({"revision": revision.number, "digest": digest, "dropped": dropped});
-    deed.after = Some(after.to_string());
-    deed.record(state).await?;
     Ok((revision, false))
 }

@@ -1,8 +1,10 @@
 //! The audit log. Append-only: nothing here changes a record; only the sweep removes old ones.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use greenroom_model::TenantId;
-use greenroom_storage::{AuditEntry, AuditLog, StorageError};
+use greenroom_storage::{AuditEntry, AuditLog, Storage, StorageError};
 use tokio_postgres::Row;
 
 use crate::damage::{optional_text, text, timestamp, value};
@@ -12,6 +14,10 @@ use crate::transaction::Transaction;
 
 #[async_trait]
 impl AuditLog for PostgresStorage {
+    fn audited(&self, entry: AuditEntry) -> Arc<dyn Storage> {
+        Arc::new(self.owing(entry))
+    }
+
     async fn append_audit(&self, entry: AuditEntry) -> Result<(), StorageError> {
         let tx = self.begin("append to the audit log").await?;
         append(&tx, &entry).await?;

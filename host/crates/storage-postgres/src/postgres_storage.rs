@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use deadpool_postgres::{Object, Pool, PoolError};
 use greenroom_model::{Clock, Timestamp};
-use greenroom_storage::{Quotas, StorageError};
+use greenroom_storage::{AuditEntry, OwedAudit, Quotas, StorageError};
 use tokio::sync::Notify;
 
 use crate::connection::{self, DatabaseUrl};
@@ -26,6 +26,7 @@ pub struct PostgresStorage {
     /// A test's clock; `None` for the database's own.
     clock: Option<Arc<dyn Clock>>,
     quotas: Quotas,
+    owed: OwedAudit,
     /// Something was committed, which the others are to be told.
     written: Arc<Notify>,
     /// How much was committed.
@@ -79,6 +80,7 @@ impl PostgresStorage {
             pool: connection::pool(url)?,
             clock,
             quotas: Quotas::default(),
+            owed: OwedAudit::default(),
             written: Arc::default(),
             growth: Arc::default(),
             failures: Arc::default(),
@@ -92,6 +94,22 @@ impl PostgresStorage {
         PostgresStorage { quotas, ..self }
     }
 
+    /// The same, for one change.
+    pub(crate) fn owing(&self, entry: AuditEntry) -> PostgresStorage {
+        PostgresStorage {
+            owed: OwedAudit::of(entry),
+            ..self.clone()
+        }
+    }
+
+    /// The same, for what is tidied up beside the change.
+    pub(crate) fn without_record(&self) -> PostgresStorage {
+        PostgresStorage {
+            owed: OwedAudit::default(),
+            ..self.clone()
+        }
+    }
+
     /// The quotas of tenants for whom nothing is set.
     pub(crate) fn default_quotas(&self) -> Quotas {
         self.quotas
@@ -103,6 +121,7 @@ impl PostgresStorage {
         let written = Written {
             notify: Arc::clone(&self.written),
             growth: Arc::clone(&self.growth),
+            owed: self.owed.clone(),
         };
         self.transaction(client, operation, Some(written)).await
     }

@@ -162,6 +162,7 @@ impl ProcessorRepository for PostgresStorage {
     ) -> Result<Vec<u32>, StorageError> {
         let tx = self.change(tenant, "drop old revisions").await?;
         let dropped = revisions::drop_old(&tx, tenant, name, keep).await?;
+        tx.complete_record(|record| record.note_dropped(&dropped));
         tx.commit().await?;
         Ok(dropped)
     }

@@ -73,10 +73,17 @@ pub(crate) async fn publish(
     bytes: u64,
 ) -> Result<Option<NewRevision>, StorageError> {
     if let Some(over) = refused(tx, tenant, name, digest, bytes).await? {
+        tx.leave_no_record();
         blobs::drop_upload(tx, tenant, upload).await?;
         return Ok(Some(NewRevision::OverQuota(over)));
     }
     let added = add(tx, tenant, name, digest, bytes).await?;
+    match &added {
+        Some(NewRevision::Added(new)) => {
+            tx.complete_record(|record| record.note_revision(new));
+        }
+        _ => tx.leave_no_record(),
+    }
     let stores = match &added {
         Some(NewRevision::Added(_)) => true,
         // What was stored of it is not known to be whole before it was inspected.

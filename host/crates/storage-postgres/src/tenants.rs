@@ -126,6 +126,7 @@ async fn create(tx: &Transaction, tenant: NewTenant) -> Result<Option<Tenant>, S
         &[&id.0, &Text(&tenant.epoch)],
     )
     .await?;
+    tx.complete_record(|record| record.tenant = Some(id));
     Ok(Some(Tenant {
         id,
         name: tenant.name,

@@ -4,16 +4,17 @@
 //! caller goes away in the middle, closes its connection, and the server rolls back: a connection of unknown state never
 //! returns to the pool.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use deadpool_postgres::Object;
 use greenroom_model::Timestamp;
-use greenroom_storage::{Quotas, StorageError};
+use greenroom_storage::{AuditEntry, OwedAudit, Quotas, StorageError};
 use tokio::sync::Notify;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use crate::audit;
 use crate::damage::{damaged, storage_error, value};
 use crate::statistics::Growth;
 
@@ -26,10 +27,11 @@ thread_local! {
     pub(crate) static STATEMENTS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// Who is told of commits.
+/// Who is told of commits, and what is written with the first.
 pub(crate) struct Written {
     pub(crate) notify: Arc<Notify>,
     pub(crate) growth: Arc<Growth>,
+    pub(crate) owed: OwedAudit,
 }
 
 /// A transaction that has begun.
@@ -43,6 +45,8 @@ pub(crate) struct Transaction {
     written: Option<Written>,
     /// Rows that it has changed.
     rows: AtomicU64,
+    /// The record of the audit log that it appends if it changes something.
+    record: Mutex<Option<AuditEntry>>,
     /// Counts what fails.
     failures: Arc<AtomicU64>,
 }
@@ -58,6 +62,7 @@ impl Transaction {
         written: Option<Written>,
         failures: Arc<AtomicU64>,
     ) -> Result<Transaction, StorageError> {
+        let record = written.as_ref().and_then(|written| written.owed.record());
         let mut tx = Transaction {
             client: Some(client),
             operation,
@@ -65,6 +70,7 @@ impl Transaction {
             quotas,
             written,
             rows: AtomicU64::new(0),
+            record: Mutex::new(record),
             failures: Arc::clone(&failures),
         };
         let failed = |error| {
@@ -113,6 +119,19 @@ impl Transaction {
         &self.quotas
     }
 
+    /// Adds to the record of the audit log what only this transaction knows.
+    pub(crate) fn complete_record(&self, add: impl FnOnce(&mut AuditEntry)) {
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(record) = record.as_mut() {
+            add(record);
+        }
+    }
+
+    /// What it changes is not what its caller asked for: it appends no record.
+    pub(crate) fn leave_no_record(&self) {
+        *self.record.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Runs a statement; answers the number of rows it changed.
     pub(crate) async fn run(&self, sql: &str, params: Params<'_>) -> Result<u64, StorageError> {
         let client = self.statement()?;
@@ -139,10 +158,14 @@ impl Transaction {
             .prepare_cached(sql)
             .await
             .map_err(|error| self.failed(error))?;
-        client
+        let rows = client
             .query(&statement, params)
             .await
-            .map_err(|error| self.failed(error))
+            .map_err(|error| self.failed(error))?;
+        if sql.contains("RETURNING") {
+            self.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        }
+        Ok(rows)
     }
 
     /// All rows, read.
@@ -173,12 +196,25 @@ impl Transaction {
 
     /// Commits. The connection goes back to the pool.
     pub(crate) async fn commit(mut self) -> Result<(), StorageError> {
+        let record = self.owed_record();
+        if let Some(record) = &record {
+            audit::append(&self, record).await?;
+        }
         self.end("COMMIT").await?;
         if let Some(written) = &self.written {
             written.growth.wrote(self.rows.load(Ordering::Relaxed));
             written.notify.notify_one();
+            if record.is_some() {
+                written.owed.written();
+            }
         }
         Ok(())
+    }
+
+    fn owed_record(&self) -> Option<AuditEntry> {
+        let changed = self.rows.load(Ordering::Relaxed) > 0;
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        record.take().filter(|_| changed)
     }
 
     /// Ends it without a trace, where there turned out to be nothing to write.

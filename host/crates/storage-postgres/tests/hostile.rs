@@ -36,6 +36,20 @@ async fn tenant(storage: &PostgresStorage) -> TenantId {
     created.unwrap().unwrap().id
 }
 
+/// A record of that text.
+fn entry(text: &str, tenant: Option<TenantId>) -> AuditEntry {
+    AuditEntry {
+        at: Timestamp(0),
+        tenant,
+        actor: text.into(),
+        action: text.into(),
+        subject: text.into(),
+        remote: text.into(),
+        before: Some(text.into()),
+        after: Some(text.into()),
+    }
+}
+
 fn token(id: String) -> NewToken {
     NewToken {
         id,
@@ -317,6 +331,30 @@ fn s03_component_bytes_changed_in_storage_are_never_handed_out() {
     });
 }
 
+/// A record that cannot be written takes its change back, as on a disk with room for one of them alone (s05).
+#[test]
+fn s05_there_is_no_change_without_its_record() {
+    block_on(async {
+        let Some(database) = Database::new() else {
+            return;
+        };
+        let storage = database.open().await;
+        for sql in [
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$",
+            "CREATE TRIGGER refuse BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION refuse()",
+        ] {
+            database.sql(sql).await;
+        }
+        let audited = storage.audited(entry("create", None));
+        audited.create_tenant(new_tenant("acme")).await.unwrap_err();
+        assert!(storage.list_tenants().await.unwrap().is_empty());
+        database.sql("DROP TRIGGER refuse ON audit").await;
+        let made = audited.create_tenant(new_tenant("acme")).await.unwrap();
+        let told = storage.list_audit(None, 2).await.unwrap();
+        assert_eq!((told.len(), told[0].tenant), (1, Some(made.unwrap().id)));
+    });
+}
+
 #[test]
 fn text_of_any_kind_is_data_in_every_column() {
     block_on(async {
@@ -325,16 +363,7 @@ fn text_of_any_kind_is_data_in_every_column() {
         };
         let storage = database.open().await;
         for text in [HOSTILE_TEXT, "'; DROP TABLE tenants; --", "\0", ""] {
-            let entry = AuditEntry {
-                at: Timestamp(0),
-                tenant: Some(TenantId(i64::MAX)),
-                actor: text.into(),
-                action: text.into(),
-                subject: text.into(),
-                remote: text.into(),
-                before: Some(text.into()),
-                after: Some(text.into()),
-            };
+            let entry = entry(text, Some(TenantId(i64::MAX)));
             storage.append_audit(entry).await.unwrap();
             let found = storage.list_audit(None, 1).await.unwrap().remove(0);
             assert_eq!(found.tenant, Some(TenantId(i64::MAX)));

@@ -1,8 +1,10 @@
 //! The audit log. Append-only: nothing here changes a record; only the sweep removes old ones.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use greenroom_model::TenantId;
-use greenroom_storage::{AuditEntry, AuditLog, StorageError};
+use greenroom_storage::{AuditEntry, AuditLog, Storage, StorageError};
 use rusqlite::{Row, params};
 
 use crate::damage::{timestamp, value};
@@ -12,6 +14,10 @@ use crate::writer::WriteTx;
 
 #[async_trait]
 impl AuditLog for SqliteStorage {
+    fn audited(&self, entry: AuditEntry) -> Arc<dyn Storage> {
+        Arc::new(self.owing(entry))
+    }
+
     async fn append_audit(&self, entry: AuditEntry) -> Result<(), StorageError> {
         self.write("append to the audit log", move |tx| append(tx, &entry))
             .await

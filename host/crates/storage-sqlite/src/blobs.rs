@@ -105,7 +105,8 @@ impl BlobRepository for SqliteStorage {
 impl SqliteStorage {
     /// Removes the chunks of versions that were replaced; answers the number of rows removed.
     pub(crate) async fn sweep_replaced_blobs(&self) -> Result<u64, StorageError> {
-        self.repeat("remove replaced blobs", |tx| remove_unused(tx, 0))
+        self.without_record()
+            .repeat("remove replaced blobs", |tx| remove_unused(tx, 0))
             .await
     }
 

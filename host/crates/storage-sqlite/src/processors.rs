@@ -149,10 +149,17 @@ impl ProcessorRepository for SqliteStorage {
         let added = self
             .write("publish a revision", move |tx| {
                 if let Some(over) = revisions::refused(tx, tenant, &name, digest, bytes)? {
+                    tx.leave_no_record();
                     blobs::drop_upload(tx, tenant, &upload)?;
                     return Ok(Some(NewRevision::OverQuota(over)));
                 }
                 let added = revisions::add(tx, tenant, &name, digest, bytes)?;
+                match &added {
+                    Some(NewRevision::Added(new)) => {
+                        tx.complete_record(|record| record.note_revision(new));
+                    }
+                    _ => tx.leave_no_record(),
+                }
                 let store = |tx: &mut WriteTx<'_>| {
                     let kind = BlobKind::Component;
                     let content = (bytes, digest);
@@ -189,7 +196,9 @@ impl ProcessorRepository for SqliteStorage {
     ) -> Result<Vec<u32>, StorageError> {
         let name = name.clone();
         self.write("drop old revisions", move |tx| {
-            revisions::drop_old(tx, tenant, &name, keep)
+            let dropped = revisions::drop_old(tx, tenant, &name, keep)?;
+            tx.complete_record(|record| record.note_dropped(&dropped));
+            Ok(dropped)
         })
         .await
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use greenroom_model::{Clock, Timestamp};
-use greenroom_storage::{Quotas, StorageError};
+use greenroom_storage::{AuditEntry, OwedAudit, Quotas, StorageError};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -25,6 +25,7 @@ const READERS: usize = 4;
 pub struct SqliteStorage {
     shared: Arc<Shared>,
     quotas: Quotas,
+    owed: OwedAudit,
 }
 
 /// When a commit is on the disk.
@@ -76,6 +77,7 @@ impl SqliteStorage {
                 failures: AtomicU64::new(0),
             }),
             quotas: Quotas::default(),
+            owed: OwedAudit::default(),
         })
     }
 
@@ -83,6 +85,22 @@ impl SqliteStorage {
     #[must_use]
     pub fn with_quotas(self, quotas: Quotas) -> SqliteStorage {
         SqliteStorage { quotas, ..self }
+    }
+
+    /// The same, for one change.
+    pub(crate) fn owing(&self, entry: AuditEntry) -> SqliteStorage {
+        SqliteStorage {
+            owed: OwedAudit::of(entry),
+            ..self.clone()
+        }
+    }
+
+    /// The same, for what is tidied up beside the change.
+    pub(crate) fn without_record(&self) -> SqliteStorage {
+        SqliteStorage {
+            owed: OwedAudit::default(),
+            ..self.clone()
+        }
     }
 
     /// The quotas of tenants for whom nothing is set.
@@ -133,14 +151,15 @@ impl SqliteStorage {
         F: FnOnce(&mut WriteTx<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         let (clock, quotas) = (Arc::clone(&self.shared.clock), self.quotas);
+        let owed = self.owed.clone();
         self.on_writer(operation, move |conn| {
             if durable == Durable::Now {
-                return writer::transact(conn, &clock, quotas, job);
+                return writer::transact(conn, &clock, quotas, &owed, job);
             }
             if let Err(error) = connection::wait_for_disk(conn, false) {
                 return (Err(error), false);
             }
-            let done = writer::transact(conn, &clock, quotas, job);
+            let done = writer::transact(conn, &clock, quotas, &owed, job);
             match connection::wait_for_disk(conn, true) {
                 Ok(()) => done,
                 Err(error) => (Err(error), false),

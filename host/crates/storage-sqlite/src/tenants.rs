@@ -107,6 +107,7 @@ fn create(tx: &mut WriteTx<'_>, tenant: NewTenant) -> rusqlite::Result<Option<Te
         "INSERT INTO tenant_seq (tenant_id, epoch, seq) VALUES (?1, ?2, 0)",
         params![id.0, tenant.epoch],
     )?;
+    tx.complete_record(|record| record.tenant = Some(id));
     Ok(Some(Tenant {
         id,
         name: tenant.name,

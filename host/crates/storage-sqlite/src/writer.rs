@@ -13,10 +13,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use greenroom_model::Timestamp;
-use greenroom_storage::Quotas;
+use greenroom_storage::{AuditEntry, OwedAudit, Quotas};
 use rusqlite::{Connection, Params, Transaction, TransactionBehavior};
 use tokio::sync::mpsc;
 
+use crate::audit;
 use crate::clock::StorageClock;
 use crate::connection::wait_for_disk;
 use crate::damage::is_busy;
@@ -66,6 +67,7 @@ pub(crate) struct WriteTx<'conn> {
     now: Timestamp,
     quotas: Quotas,
     rows: usize,
+    record: Option<AuditEntry>,
 }
 
 impl WriteTx<'_> {
@@ -82,6 +84,18 @@ impl WriteTx<'_> {
     /// The quotas of tenants for whom nothing is set.
     pub(crate) fn default_quotas(&self) -> &Quotas {
         &self.quotas
+    }
+
+    /// Adds to the record of the audit log what only this transaction knows.
+    pub(crate) fn complete_record(&mut self, add: impl FnOnce(&mut AuditEntry)) {
+        if let Some(record) = &mut self.record {
+            add(record);
+        }
+    }
+
+    /// What it changes is not what its caller asked for: it appends no record.
+    pub(crate) fn leave_no_record(&mut self) {
+        self.record = None;
     }
 
     /// Runs a statement; answers the number of rows it changed.
@@ -101,11 +115,13 @@ impl Deref for WriteTx<'_> {
     }
 }
 
-/// Runs `job` in one immediate transaction; answers its result and whether the transaction was long.
+/// Runs `job` in one immediate transaction; answers its result and whether the transaction was long. What is owed to the audit log is
+/// appended where it changed something.
 pub(crate) fn transact<T>(
     conn: &mut Connection,
     clock: &StorageClock,
     quotas: Quotas,
+    owed: &OwedAudit,
     job: impl FnOnce(&mut WriteTx<'_>) -> rusqlite::Result<T>,
 ) -> (rusqlite::Result<T>, bool) {
     if let Err(error) = clock.follow(conn) {
@@ -125,13 +141,23 @@ pub(crate) fn transact<T>(
         now: clock.now(),
         quotas,
         rows: 0,
+        record: owed.record(),
     };
+    let before = tx.total_changes();
     let began = Instant::now();
     // On an error `tx` is dropped, which rolls back.
     let result = job(&mut tx).and_then(|value| {
+        let record = tx.record.take().filter(|_| tx.total_changes() > before);
+        if let Some(record) = &record {
+            audit::append(&mut tx, record)?;
+        }
         let WriteTx { tx, rows, .. } = tx;
         let long = rows >= LONG_ROWS || began.elapsed() >= LONG;
-        tx.commit().map(|()| (value, long))
+        tx.commit()?;
+        if record.is_some() {
+            owed.written();
+        }
+        Ok((value, long))
     });
     match result {
         Ok((value, long)) => (Ok(value), long),

@@ -42,6 +42,20 @@ fn new_tenant(name: &str) -> NewTenant {
     }
 }
 
+/// A record of that text.
+fn entry(text: &str, tenant: Option<TenantId>) -> AuditEntry {
+    AuditEntry {
+        at: greenroom_model::Timestamp(0),
+        tenant,
+        actor: text.into(),
+        action: text.into(),
+        subject: text.into(),
+        remote: text.into(),
+        before: Some(text.into()),
+        after: Some(text.into()),
+    }
+}
+
 fn token(id: String) -> NewToken {
     NewToken {
         id,
@@ -318,16 +332,7 @@ fn text_of_any_kind_is_data_in_every_column() {
     let storage = open(&directory.path().join("catalog.db"));
     block_on(async {
         for text in [HOSTILE_TEXT, "'; DROP TABLE tenants; --", "\0", ""] {
-            let entry = AuditEntry {
-                at: greenroom_model::Timestamp(0),
-                tenant: Some(TenantId(i64::MAX)),
-                actor: text.into(),
-                action: text.into(),
-                subject: text.into(),
-                remote: text.into(),
-                before: Some(text.into()),
-                after: Some(text.into()),
-            };
+            let entry = entry(text, Some(TenantId(i64::MAX)));
             storage.append_audit(entry).await.unwrap();
             let found = storage.list_audit(None, 1).await.unwrap().remove(0);
             assert_eq!(found.tenant, Some(TenantId(i64::MAX)));
@@ -338,6 +343,29 @@ fn text_of_any_kind_is_data_in_every_column() {
             assert_eq!(found.after.as_deref(), Some(text));
         }
         assert!(storage.list_tenants().await.unwrap().is_empty());
+    });
+}
+
+/// A record that cannot be written takes its change back, as on a disk with room for one of them alone (s05).
+#[test]
+fn s05_there_is_no_change_without_its_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    let storage = open(&path);
+    let refuse = Connection::open(&path).unwrap();
+    refuse
+        .execute_batch(
+            "CREATE TRIGGER refuse BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END",
+        )
+        .unwrap();
+    block_on(async {
+        let audited = storage.audited(entry("create", None));
+        audited.create_tenant(new_tenant("acme")).await.unwrap_err();
+        assert!(storage.list_tenants().await.unwrap().is_empty());
+        refuse.execute_batch("DROP TRIGGER refuse").unwrap();
+        let made = audited.create_tenant(new_tenant("acme")).await.unwrap();
+        let told = storage.list_audit(None, 2).await.unwrap();
+        assert_eq!((told.len(), told[0].tenant), (1, Some(made.unwrap().id)));
     });
 }
 

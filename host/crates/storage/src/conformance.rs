@@ -4,6 +4,7 @@
 //! database and calls the test with it. The tests know nothing of SQL, and time passes only where they turn the clock.
 
 pub mod activations;
+pub mod audit;
 pub mod blobs;
 pub mod chain;
 pub mod changes;
@@ -101,7 +102,13 @@ macro_rules! storage_conformance {
             a_token_is_stored_listed_and_revoked,
             a_tenants_tokens_are_its_own,
             hostile_text_comes_back_as_it_was,
+        ]);
+        $crate::storage_conformance!(@group $run, audit, [
             the_audit_log_keeps_order_and_tenant,
+            a_change_of_the_operator_leaves_one_record,
+            a_change_of_a_processor_leaves_one_record,
+            a_change_of_the_catalog_leaves_one_record,
+            what_has_no_room_leaves_no_record,
         ]);
         $crate::storage_conformance!(@group $run, figures, [
             a_look_tells_what_is_due_held_and_kept,

@@ -46,7 +46,7 @@ pub use activations::{
     CANARY_MS, CANARY_REGRESSIONS, CanaryCandidate, LATER_REGRESSIONS, QuarantineMode,
     REGRESSIONS_KEPT, Regression, UnpickedCanary, regressions_that_decide,
 };
-pub use audit::{AuditEntry, AuditLog};
+pub use audit::{AuditEntry, AuditLog, OwedAudit};
 pub use chain::{MAX_CHAIN, chain_too_long};
 pub use changes::{Change, ChangeKind, ChangeLog, LogPosition};
 pub use entities::{AncestryItem, Deleted, EntityRepository, FinalEntity, RefreshScope};

@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 use super::move_file::{Line, Lines, PIECE_BYTES, Piece};
 use super::tenants::{TenantPath, body_of, new_name};
 use crate::api::audit::Deed;
-use crate::api::auth::OperatorAccess;
+use crate::api::auth::{Actor, OperatorAccess};
 use crate::api::body::{Pieces, refuse_encoding};
 use crate::api::error::ApiError;
 use crate::api::extract::{self, Params, Segments};
@@ -54,17 +54,9 @@ pub(super) async fn import_tenant(
         }
     }
     import.line(&lines.rest()).await?;
-    let (tenant, lines) = import.finish().await?;
+    let (tenant, lines) = import.finish(&access.actor).await?;
     state.directory.forget();
     state.wakes.outgoing.notify_one();
-    let mut deed = Deed::new(
-        &access.actor,
-        Some(tenant.id),
-        "import_tenant",
-        tenant.name.as_str(),
-    );
-    deed.after = Some(json!({"lines": lines}).to_string());
-    deed.record(&state).await?;
     let mut body = body_of(&tenant);
     body["lines"] = lines.into();
     Ok(extract::json(StatusCode::CREATED, &body))
@@ -282,7 +274,7 @@ impl Import {
     }
 
     /// Gives the tenant its name.
-    async fn finish(mut self) -> Result<(Tenant, u64), ApiError> {
+    async fn finish(mut self, actor: &Actor) -> Result<(Tenant, u64), ApiError> {
         if !self.ended {
             return Err(ApiError::input(
                 "the file was cut: its last line, {\"end\":{\"lines\":N,…}}, is missing; nothing was imported",
@@ -293,7 +285,10 @@ impl Import {
             secret: self.tenant.secret,
             epoch: self.tenant.epoch.clone(),
         };
-        match self.state.storage.finish_import(self.id()?, tenant).await? {
+        let (id, name) = (self.id()?, tenant.name.clone());
+        let mut deed = Deed::new(actor, Some(id), "import_tenant", name.as_str());
+        deed.after = Some(json!({"lines": self.counted}).to_string());
+        match deed.on(&self.state).finish_import(id, tenant).await? {
             ImportEnd::Finished(tenant) => {
                 self.id = None;
                 Ok((tenant, self.counted))

@@ -42,16 +42,14 @@ pub(super) async fn update_quotas(
         .map_err(|wrong| ApiError::input(format!("request/body/callLimits: {wrong}")))?;
     let (name, tenant) = found(&state, &path).await?;
     let before = state.storage.quota_overrides(tenant).await?;
-    state
-        .storage
-        .put_quota_overrides(tenant, set.clone())
-        .await?;
-    state.wakes.outgoing.notify_one();
     if before != set {
         let mut deed = Deed::new(&access.actor, Some(tenant), "update_quotas", name.as_str());
         deed.before = Some(json!(before).to_string());
         deed.after = Some(json!(set).to_string());
-        deed.record(&state).await?;
+        deed.on(&state)
+            .put_quota_overrides(tenant, set.clone())
+            .await?;
+        state.wakes.outgoing.notify_one();
     }
     Ok(extract::json(StatusCode::OK, &json!(set)))
 }

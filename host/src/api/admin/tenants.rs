@@ -79,19 +79,13 @@ pub(super) async fn create_tenant(
         secret: random_bytes(),
         epoch: uuid::Uuid::new_v4().to_string(),
     };
-    let Some(tenant) = state.storage.create_tenant(tenant).await? else {
+    // Its id is known to the transaction, which completes the record.
+    let deed = Deed::new(&access.actor, None, "create_tenant", name.as_str());
+    let Some(tenant) = deed.on(&state).create_tenant(tenant).await? else {
         return Err(ApiError::conflict(format!(
             "a tenant `{name}` exists; choose another name"
         )));
     };
-    Deed::new(
-        &access.actor,
-        Some(tenant.id),
-        "create_tenant",
-        name.as_str(),
-    )
-    .record(&state)
-    .await?;
     Ok(extract::json(StatusCode::CREATED, &body_of(&tenant)))
 }
 
@@ -124,15 +118,13 @@ pub(super) async fn delete_tenant(
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
     let tenant = find(&state, &path).await?;
-    if !state.storage.delete_tenant(tenant.id).await? {
+    let deed = Deed::new(&access.actor, None, "delete_tenant", tenant.name.as_str());
+    if !deed.on(&state).delete_tenant(tenant.id).await? {
         return Err(no_tenant());
     }
     state.directory.forget();
     state.indexes.forget(tenant.id);
     state.wakes.outgoing.notify_one();
-    Deed::new(&access.actor, None, "delete_tenant", tenant.name.as_str())
-        .record(&state)
-        .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -56,6 +56,16 @@ fn body_of(token: &Token) -> Value {
     })
 }
 
+/// What a new one is good for, for the audit log.
+fn granted(token: &NewToken) -> Value {
+    json!({
+        "name": token.name,
+        "scopes": token.scopes,
+        "notBefore": token.not_before,
+        "expiresAt": token.expires_at,
+    })
+}
+
 /// `GET /admin/tenants/{tenant}/tokens`
 pub(super) async fn list_tenant_tokens(
     access: Access<Admin>,
@@ -168,11 +178,10 @@ async fn create(
         not_before: request.not_before,
         expires_at: request.expires_at,
     };
-    let token = state.storage.create_token(token).await?;
+    let mut deed = Deed::new(actor, tenant, "create_token", token.id.as_str());
+    deed.after = Some(granted(&token).to_string());
+    let token = deed.on(state).create_token(token).await?;
     let mut body = body_of(&token);
-    let mut deed = Deed::new(actor, tenant, "create_token", token.id);
-    deed.after = Some(body.to_string());
-    deed.record(state).await?;
     body["token"] = Value::String(made.text);
     Ok(extract::json(StatusCode::CREATED, &body))
 }
@@ -183,12 +192,10 @@ async fn revoke(
     tenant: Option<TenantId>,
     id: &str,
 ) -> Result<Response, ApiError> {
-    if !state.storage.revoke_token(tenant, id).await? {
+    let deed = Deed::new(actor, tenant, "revoke_token", id);
+    if !deed.on(state).revoke_token(tenant, id).await? {
         return Err(ApiError::not_found("No token of that id"));
     }
     state.directory.forget();
-    Deed::new(actor, tenant, "revoke_token", id)
-        .record(state)
-        .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -56,12 +56,12 @@ pub(super) async fn delete(
     uid: &EntityUid,
     action: &'static str,
 ) -> Result<Response, ApiError> {
-    let deleted = state.storage.delete_entity(access.tenant, uid).await?;
+    let tenant = Some(access.tenant);
+    let deleted = Deed::new(&access.actor, tenant, action, uid.as_str())
+        .on(state)
+        .delete_entity(access.tenant, uid)
+        .await?;
     if deleted.entities > 0 {
-        let tenant = Some(access.tenant);
-        Deed::new(&access.actor, tenant, action, uid.as_str())
-            .record(state)
-            .await?;
         state.wakes.outgoing.notify_one();
         state.indexes.wait_for(access.tenant, deleted.seq).await;
     }

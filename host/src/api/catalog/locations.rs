@@ -73,21 +73,19 @@ pub(super) async fn delete_location(
     LocationSettings::of(&state, access.tenant)
         .await?
         .may_change()?;
-    let Some(deleted) = state
-        .storage
+    let deed = Deed::new(
+        &access.actor,
+        Some(access.tenant),
+        "delete_location",
+        path.id.as_str(),
+    );
+    let Some(deleted) = deed
+        .on(&state)
         .delete_location(access.tenant, &path.id)
         .await?
     else {
         return Err(no_location(&path.id));
     };
-    Deed::new(
-        &access.actor,
-        Some(access.tenant),
-        "delete_location",
-        path.id,
-    )
-    .record(&state)
-    .await?;
     state.wakes.outgoing.notify_one();
     state.indexes.wait_for(access.tenant, deleted.seq).await;
     Ok(StatusCode::NO_CONTENT.into_response())

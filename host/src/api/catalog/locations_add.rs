@@ -57,11 +57,12 @@ pub(super) async fn add_location(
         },
         location: location.clone(),
     };
-    let added = match state.storage.add_location(access.tenant, new).await? {
+    let (tenant, subject) = (Some(access.tenant), location.to_string());
+    let storage = Deed::new(&access.actor, tenant, "add_location", subject).on(&state);
+    let added = match storage.add_location(access.tenant, new).await? {
         AddedLocation::Added(added) => added,
         AddedLocation::Exists(existing) if on_conflict == OnConflict::Refresh => {
-            state
-                .storage
+            storage
                 .refresh_entity(access.tenant, &existing.entity_ref, RefreshScope::Forced)
                 .await?;
             existing
@@ -74,14 +75,6 @@ pub(super) async fn add_location(
         }
     };
     state.wakes.outgoing.notify_one();
-    Deed::new(
-        &access.actor,
-        Some(access.tenant),
-        "add_location",
-        location.to_string(),
-    )
-    .record(&state)
-    .await?;
     Ok(extract::json(
         StatusCode::CREATED,
         &json!({"location": body_of(&added), "entities": []}),

@@ -40,8 +40,16 @@ pub(super) async fn update_location(
         unprocessed: entity.to_json(),
         location_key: Some(location.to_string()),
     };
-    let updated = state
-        .storage
+    let mut deed = Deed::new(
+        &access.actor,
+        Some(access.tenant),
+        "update_location",
+        path.id.as_str(),
+    );
+    deed.before = Some(json!(before.location).to_string());
+    deed.after = Some(json!(location).to_string());
+    let updated = deed
+        .on(&state)
         .update_location(access.tenant, &path.id, location.clone(), entity)
         .await?;
     let updated = match updated {
@@ -55,14 +63,5 @@ pub(super) async fn update_location(
         UpdatedLocation::OverQuota(over) => return Err(ApiError::conflict(over.to_string())),
     };
     state.wakes.outgoing.notify_one();
-    let mut deed = Deed::new(
-        &access.actor,
-        Some(access.tenant),
-        "update_location",
-        path.id,
-    );
-    deed.before = Some(json!(before.location).to_string());
-    deed.after = Some(json!(location).to_string());
-    deed.record(&state).await?;
     Ok(extract::json(StatusCode::OK, &body_of(&updated)))
 }

@@ -42,8 +42,9 @@ pub(super) async fn refresh_entity(
     };
     let refreshed = match EntityRef::parse(text) {
         Ok(entity_ref) => {
-            state
-                .storage
+            let tenant = Some(access.tenant);
+            Deed::new(&access.actor, tenant, "refresh_entity", text)
+                .on(&state)
                 .refresh_entity(access.tenant, &entity_ref, RefreshScope::Reads)
                 .await?
         }
@@ -54,8 +55,5 @@ pub(super) async fn refresh_entity(
         return Err(ApiError::not_found(format!("Entity {shown} not found")));
     }
     state.wakes.outgoing.notify_one();
-    Deed::new(&access.actor, Some(access.tenant), "refresh_entity", text)
-        .record(&state)
-        .await?;
     Ok(StatusCode::OK.into_response())
 }

@@ -89,8 +89,9 @@ pub(super) async fn trigger_task(
     params: Params,
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
-    let answer = state.storage.trigger_task(&path.id).await?;
-    done(&access, &state, &path.id, answer, "trigger_task").await
+    let deed = deed(&access, "trigger_task", &path.id);
+    let answer = deed.on(&state).trigger_task(&path.id).await?;
+    done(&path.id, answer, "is currently running")
 }
 
 /// `POST …/tasks/:id/cancel`
@@ -101,35 +102,22 @@ pub(super) async fn cancel_task(
     params: Params,
 ) -> Result<Response, ApiError> {
     params.only(&[])?;
-    let answer = state.storage.cancel_task(&path.id).await?;
-    done(&access, &state, &path.id, answer, "cancel_task").await
+    let deed = deed(&access, "cancel_task", &path.id);
+    let answer = deed.on(&state).cancel_task(&path.id).await?;
+    done(&path.id, answer, "is not running")
 }
 
-async fn done(
-    access: &Access<Admin>,
-    state: &ApiState,
-    id: &str,
-    answer: TaskAnswer,
-    action: &'static str,
-) -> Result<Response, ApiError> {
+fn deed<'a>(access: &'a Access<Admin>, action: &'static str, id: &str) -> Deed<'a> {
+    Deed::new(&access.actor, Some(access.tenant), action, id)
+}
+
+fn done(id: &str, answer: TaskAnswer, wrong_state: &str) -> Result<Response, ApiError> {
     let shown: String = id.chars().take(80).collect();
     match answer {
-        TaskAnswer::Done => {}
-        TaskAnswer::Unknown => {
-            return Err(ApiError::not_found(format!("Task {shown} does not exist")));
-        }
-        TaskAnswer::WrongState if action == "trigger_task" => {
-            let runs = format!("Task {shown} is currently running");
-            return Err(ApiError::conflict(runs));
-        }
-        TaskAnswer::WrongState => {
-            return Err(ApiError::conflict(format!("Task {shown} is not running")));
-        }
+        TaskAnswer::Done => Ok(StatusCode::OK.into_response()),
+        TaskAnswer::Unknown => Err(ApiError::not_found(format!("Task {shown} does not exist"))),
+        TaskAnswer::WrongState => Err(ApiError::conflict(format!("Task {shown} {wrong_state}"))),
     }
-    Deed::new(&access.actor, Some(access.tenant), action, id)
-        .record(state)
-        .await?;
-    Ok(StatusCode::OK.into_response())
 }
 
 #[cfg(test)]

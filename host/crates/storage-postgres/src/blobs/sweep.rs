@@ -17,7 +17,9 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 impl PostgresStorage {
     /// Removes the chunks of versions that were replaced; answers the number of rows removed.
     pub(crate) async fn sweep_replaced_blobs(&self) -> Result<u64, StorageError> {
-        self.remove_listed("remove replaced blobs", |_| 0).await
+        self.without_record()
+            .remove_listed("remove replaced blobs", |_| 0)
+            .await
     }
 
     /// Removes the chunks of versions that nobody has finished writing for an hour.

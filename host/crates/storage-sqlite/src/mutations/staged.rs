@@ -110,7 +110,7 @@ pub(super) async fn apply(
     id: &MutationId,
 ) -> Result<Option<MutationOutcome>, StorageError> {
     if let Some(refusal) = refused(storage, tenant, id).await? {
-        forget(storage, tenant, id, STAGING).await?;
+        forget(&storage.without_record(), tenant, id, STAGING).await?;
         return Ok(Some(MutationOutcome {
             refused: Some(refusal),
             ..MutationOutcome::default()

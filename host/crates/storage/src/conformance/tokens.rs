@@ -1,8 +1,8 @@
-//! Tokens, and the audit log of what was done with them.
+//! Tokens.
 #![expect(clippy::unwrap_used, reason = "a test suite: an error is a failure")]
 
 use super::{HOSTILE_TEXT, TestClock, tenant};
-use crate::{AuditEntry, NewToken, Scope, Storage};
+use crate::{NewToken, Scope, Storage};
 use greenroom_model::{Clock, TenantId, Timestamp};
 
 fn token(id: &str, tenant: Option<TenantId>) -> NewToken {
@@ -78,43 +78,4 @@ pub async fn hostile_text_comes_back_as_it_was(storage: &dyn Storage, _clock: &T
     let cut = HOSTILE_TEXT.split('\0').next().unwrap();
     assert!(storage.find_token(cut).await.unwrap().is_none());
     assert!(storage.find_token("' OR ''='").await.unwrap().is_none());
-}
-
-/// Newest first, of one tenant or of all, with the storage's time.
-pub async fn the_audit_log_keeps_order_and_tenant(storage: &dyn Storage, clock: &TestClock) {
-    let tenant = tenant(storage, "acme").await;
-    for (action, of) in [
-        ("first", Some(tenant)),
-        ("second", None),
-        (HOSTILE_TEXT, Some(tenant)),
-    ] {
-        let entry = AuditEntry {
-            at: Timestamp(0),
-            tenant: of,
-            actor: "t1".into(),
-            action: action.into(),
-            subject: HOSTILE_TEXT.into(),
-            remote: "127.0.0.1".into(),
-            before: None,
-            after: Some(HOSTILE_TEXT.into()),
-        };
-        storage.append_audit(entry).await.unwrap();
-    }
-    let actions = |entries: &[AuditEntry]| -> Vec<String> {
-        entries.iter().map(|entry| entry.action.clone()).collect()
-    };
-    let all = storage.list_audit(None, 10).await.unwrap();
-    assert_eq!(actions(&all), [HOSTILE_TEXT, "second", "first"]);
-    assert_eq!(all[0].at, clock.now());
-    assert_eq!(all[0].subject, HOSTILE_TEXT);
-    assert_eq!(all[0].after.as_deref(), Some(HOSTILE_TEXT));
-    let own = storage.list_audit(Some(tenant), 1).await.unwrap();
-    assert_eq!(actions(&own), [HOSTILE_TEXT]);
-    // It outlives the tenant, but not 400 days.
-    assert!(storage.delete_tenant(tenant).await.unwrap());
-    storage.sweep().await.unwrap();
-    assert_eq!(storage.list_audit(Some(tenant), 10).await.unwrap().len(), 2);
-    clock.advance(401 * 86_400_000);
-    storage.sweep().await.unwrap();
-    assert!(storage.list_audit(None, 10).await.unwrap().is_empty());
 }
