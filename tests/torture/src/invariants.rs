@@ -6,6 +6,7 @@ mod follower_has_all;
 mod indexes_equal_fresh_ones;
 mod no_orphan_rows;
 mod nothing_is_held;
+mod records_of_changes;
 mod served_once;
 
 use crate::tenants::{Followed, Ledger};
@@ -41,6 +42,7 @@ pub(crate) async fn check(world: &mut World, last: &Last) -> Vec<String> {
         "revisions",
         acknowledged_revisions::check(world, &last.ledgers).await,
     );
+    take("audit log", records_of_changes::check(world).await);
     take(
         "indexes",
         indexes_equal_fresh_ones::check(world, &last.ledgers).await,
