@@ -7,6 +7,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::busy::wait_for_others;
@@ -46,6 +47,9 @@ fn configure(conn: &mut Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "mmap_size", 0)?;
     conn.pragma_update(None, "wal_autocheckpoint", 1000)?;
     conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    // A plan is made once for all values. Otherwise a table that was analyzed has statements planned again whenever another value is
+    // bound: for two of them that was 13 % of what the storage threads did while a backlog was worked off.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // What is damaged or planted in the file's schema must not run code of ours.
     conn.pragma_update(None, "trusted_schema", false)
 }
