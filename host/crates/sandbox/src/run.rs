@@ -5,6 +5,8 @@
 //! A store is never used twice. That, and not care in the guest, is why nothing accumulates.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::Duration;
 
 use wasmtime::{Engine, Store, UpdateDeadline};
 
@@ -21,6 +23,9 @@ use crate::{
 
 /// Handles a guest may hold; a guest in Rust holds three.
 const MAX_HANDLES: usize = 1024;
+
+/// How long a call that has gone on for longer than a tick leaves its core to others, at each tick.
+const PAUSE: Duration = Duration::from_micros(50);
 
 /// What a call of the guest gives: an answer of wasmtime, in which the guest's own result has
 /// become an answer or a fault.
@@ -89,13 +94,15 @@ fn new_store(
     store.set_max_component_handles(MAX_HANDLES);
     let cpu_us = limits.cpu_ms.saturating_mul(1000);
     let wall_us = limits.wall_ms.saturating_mul(1000);
+    let mut is_long = false;
     store.epoch_deadline_callback(move |_| {
-        let over = watch.cpu_us() >= cpu_us || watch.wall_us() >= wall_us;
-        Ok(if over {
-            UpdateDeadline::Interrupt
-        } else {
-            UpdateDeadline::Continue(1)
-        })
+        if watch.cpu_us() >= cpu_us || watch.wall_us() >= wall_us {
+            return Ok(UpdateDeadline::Interrupt);
+        }
+        if std::mem::replace(&mut is_long, true) {
+            thread::sleep(PAUSE);
+        }
+        Ok(UpdateDeadline::Continue(1))
     });
     store.set_epoch_deadline(1);
     Ok(store)

@@ -1,4 +1,4 @@
-//! c26: waiting for a core is not guest time.
+//! A core that is shared: waiting for it is not guest time (c26), and a long call leaves it to others now and then (q01).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -49,4 +49,27 @@ fn c26_a_correct_processor_beside_spinning_threads_never_meets_its_deadline() {
         waited,
         "c26: the honest call never waited, so this proved nothing"
     );
+}
+
+/// How often this thread has left its core of its own accord.
+fn left_the_core() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").expect("Linux tells");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.and_then(|count| count.trim().parse().ok())
+        .expect("a count")
+}
+
+#[test]
+fn q01_a_long_call_leaves_its_core_to_others_at_each_tick() {
+    let program = Program::load(SLOW_CPU_COMPONENT);
+    let before = left_the_core();
+    let called = program.call(&request().config("8000000"));
+    let left = left_the_core() - before;
+    assert_eq!(called.outcome.fault(), None);
+    // A tick is 2 ms, and the ticker may be late.
+    let ticks = called.report.cpu_us / 2_000;
+    assert!(ticks >= 4, "it was too short: {ticks} ticks");
+    assert!(left >= ticks / 4, "{left} times in {ticks} ticks");
 }
