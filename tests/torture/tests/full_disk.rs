@@ -13,6 +13,8 @@ const ENTITIES: usize = 20;
 const PROCESSOR: &str = "/tenants/default/processors/p";
 /// Mutations that certainly do not fit what the files have grown to before.
 const MUTATIONS: usize = 40;
+/// As many tenants.
+const TENANTS: usize = 2_000;
 
 /// A large one, and another in each round, so that files must grow.
 fn component(number: usize, round: usize) -> Value {
@@ -34,6 +36,24 @@ fn assert_full(reply: &Reply) {
     assert_eq!(reply.error(503), "ServiceUnavailableError");
     assert!(reply.body.contains("has no room"), "{}", reply.body);
     assert!(reply.retry_after.is_some(), "{reply:?}");
+}
+
+/// Makes tenants until one is refused, whose name it is: files may have room left for something small. Those that were made are
+/// there, and the refused one is not.
+async fn refused_tenant(client: &Client) -> String {
+    for number in 0..TENANTS {
+        let name = format!("t{number}");
+        let reply = client.post("/admin/tenants", &json!({"name": name})).await;
+        if reply.status == 201 {
+            continue;
+        }
+        assert_full(&reply);
+        let listed = client.get("/admin/tenants").await.ok();
+        let made = listed["items"].as_array().map(Vec::len);
+        assert_eq!(made, Some(number + 1), "those and the default one");
+        return name;
+    }
+    panic!("files did not have to grow for {TENANTS} tenants");
 }
 
 async fn reads_go_on(client: &Client) {
@@ -71,8 +91,7 @@ async fn s05_a_full_disk_is_told_reads_go_on_and_nothing_is_restarted() {
     assert_full(&refused.expect("files did not have to grow"));
     let bytes = std::fs::read(ANNOTATE_COMPONENT).expect("the program is built");
     assert_full(&client.upload(revisions, bytes.clone()).await);
-    let tenant = json!({"name": "other"});
-    assert_full(&client.post("/admin/tenants", &tenant).await);
+    let tenant = json!({"name": refused_tenant(client).await});
     reads_go_on(client).await;
 
     node.machine().fill_disk(false);
