@@ -69,6 +69,7 @@ fn main() {
         fs::write(file("artifact"), artifact.to_bytes()).expect("write the artifact");
         let descriptor = describe(&sandbox, name, &artifact);
         fs::write(file("descriptor"), descriptor).expect("write the descriptor");
+        let digest = *artifact.wasm_digest().as_bytes();
         let embedded =
             |kind: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.{kind}\"))");
         let (wasm, artifact) = (embedded("wasm"), embedded("artifact"));
@@ -76,7 +77,7 @@ fn main() {
             format!("include_str!(concat!(env!(\"OUT_DIR\"), \"/{name}.descriptor\"))");
         writeln!(
             table,
-            "BundledProcessor {{ name: {name:?}, on_by_default: {on_by_default}, wasm: {wasm}, artifact: {artifact}, descriptor: {descriptor} }},"
+            "BundledProcessor {{ name: {name:?}, on_by_default: {on_by_default}, wasm: {wasm}, digest: {digest:?}, artifact: {artifact}, descriptor: {descriptor} }},"
         )
         .expect("a string takes all");
     }
