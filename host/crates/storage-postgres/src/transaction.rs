@@ -162,6 +162,7 @@ impl Transaction {
             .query(&statement, params)
             .await
             .map_err(|error| self.failed(error))?;
+        // What such a statement returns it has changed.
         if sql.contains("RETURNING") {
             self.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
         }
